@@ -1,0 +1,1 @@
+"""The product's words as frozen values; imports numpy and platformdirs alone."""

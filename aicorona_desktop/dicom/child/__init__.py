@@ -1,0 +1,1 @@
+"""The reader process: the only code that parses foreign bytes."""

@@ -1,0 +1,1 @@
+"""What reader and client say to each other in frames."""

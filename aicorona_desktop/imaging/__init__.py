@@ -1,0 +1,1 @@
+"""Display arithmetic and synthetic anatomy, pure numpy."""

@@ -1,0 +1,1 @@
+"""Notices, settles, hashes and keeps files."""

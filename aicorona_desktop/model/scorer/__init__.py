@@ -1,0 +1,1 @@
+"""The scorer process: the only code that imports ONNX Runtime."""
