@@ -118,7 +118,7 @@ def _encode(  # noqa: C901, PLR0912 - a table of types reads best as one ladder
         shape = array.shape + (1,) * (4 - array.ndim)
         parts.append(b"a" + _SHAPE.pack(DTYPES.index(array.dtype), array.ndim, *shape))
         if array.size:
-            parts.append(memoryview(array).cast("B"))
+            parts.append(array.data.cast("B"))
     elif isinstance(field, tuple):
         if depth >= DEEPEST_SEQUENCE or len(field) > LARGEST_SEQUENCE:
             raise FrameError("A message between our processes was too deep or too long.")

@@ -25,32 +25,44 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A file that names a study but is not among its scored slices, and why."""
+    """A file that names a study but is not among its scored slices, and why.
+
+    The two UIDs and the patient ID are what the reader saw before it stopped, "" where it saw none.
+    `header` is there when the file is readable (a localizer, a reformat): it can still be looked at.
+    """
 
     file: FileRef
     finding: Finding
     series_instance_uid: str = ""
+    study_instance_uid: str = ""
+    patient_id: str = ""
+    header: Header | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One reconstruction of one scan, its instances ordered from feet to head where they have a position.
+    """One reconstruction of one scan, its instances ordered from feet to head.
 
-    `findings` says what the gate noticed; the worst of them is the outcome of the series.
+    `instances` may be empty: then `left_out` says what the series held. `duplicates` are further files
+    with the same bytes as one of the files kept. `findings` says what the gate noticed; the worst of them
+    is the outcome of the series.
     """
 
     series_instance_uid: str
     instances: tuple[Instance, ...]
     left_out: tuple[LeftOut, ...] = ()
     findings: tuple[Finding, ...] = ()
+    duplicates: tuple[FileRef, ...] = ()
+    series_number: int | None = None
+    description: str = ""  # (0008,103E), for display
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
     """What the worklist ranks: all series of one Study Instance UID.
 
-    `left_out` are files that name the study but no usable series (refused files, other modalities).
-    `findings` concern the whole study, such as two patients in it.
+    `left_out` are files that name the study but no series with a readable image (refused files, other
+    modalities). `findings` concern the whole study, such as two patients in it.
     """
 
     study_instance_uid: str
@@ -61,8 +73,13 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class SeriesChoice:
-    """Which series is scored, or none, and why: one sentence that names each series left out."""
+    """Which series is scored, or none, and why: one sentence that names each series left out.
+
+    `findings` are those of the study and of the series that stands for it, gravest first, one a reason.
+    `checked` are all series with the gate's findings, best first: what "use another series" offers.
+    """
 
     series: Series | None
     reason: str
     findings: tuple[Finding, ...] = ()
+    checked: tuple[Series, ...] = ()

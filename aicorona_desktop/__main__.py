@@ -1,0 +1,25 @@
+"""Start of the program: the command line, or one of its helper processes in the frozen program."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+CHILDREN = ("aicorona_desktop.dicom.child", "aicorona_desktop.model.scorer")
+
+
+def main() -> int:
+    """Run the program with the arguments of the process; return its exit code."""
+    if len(sys.argv) > 2 and sys.argv[1] == "--child" and sys.argv[2] in CHILDREN:
+        module = sys.argv[2]
+        del sys.argv[1:3]
+        runpy.run_module(module, run_name="__main__")
+        return 0
+    # Imported late: the helper processes of the frozen program start without the command line.
+    from aicorona_desktop.cli.main import run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""The command line: one file a command, errors as one clear line on standard error.
+
+Exit codes: 0 every file has an outcome, even if none was scored; 2 wrong use; 3 our failure;
+130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from aicorona_desktop import __version__
+from aicorona_desktop.cli import (
+    bench,
+    demo,
+    heatmap,
+    rescore,
+    score_images,
+    self_check,
+    triage,
+    watch,
+    worklist,
+)
+from aicorona_desktop.cli.options import WrongUseError
+from aicorona_desktop.cli.report import NOTICE
+from aicorona_desktop.core.errors import AicoronaError
+from aicorona_desktop.core.logs import set_up_logs
+
+log = logging.getLogger(__name__)
+
+COMMANDS = (demo, triage, watch, heatmap, score_images, worklist, rescore, self_check, bench)
+WRONG_USE, OUR_FAILURE, STOPPED = 2, 3, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="aicorona-desktop", description="Chest-CT triage on one workstation.", epilog=NOTICE
+    )
+    top.add_argument("--version", action="version", version=f"aicorona-desktop {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    return top
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal can't show stops nothing
+    if not arguments:
+        parser().print_help()
+        return 0
+    wishes = parser().parse_args(arguments)
+    try:
+        set_up_logs()
+        return int(wishes.run(wishes))
+    except BrokenPipeError:
+        return 0
+    except (AicoronaError, OSError, KeyboardInterrupt) as error:
+        return _say(*_sentence_and_code(error))
+
+
+def _sentence_and_code(error: BaseException) -> tuple[str, int]:
+    match error:
+        case WrongUseError():
+            return str(error), WRONG_USE
+        case AicoronaError():
+            return str(error), OUR_FAILURE
+        case OSError():
+            return f"The system refused: {error.strerror or 'unknown error'}.", OUR_FAILURE
+        case _:
+            return "Stopped. What was scored so far is kept where a history was named.", STOPPED
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"aicorona-desktop: {sentence}", file=sys.stderr)
+    return code

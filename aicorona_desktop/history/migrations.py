@@ -1,0 +1,282 @@
+"""Every change of the tables, oldest first: added below, never edited above.
+
+Each step is one transaction with fixed SQL and leaves its number in `user_version`. Tables are STRICT.
+Times are ISO texts in UTC with microseconds, for people; order is by `sequence`, since clocks jump.
+Hashes are 32 bytes. Findings are JSON lists of [outcome, code, found, needed, name].
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from aicorona_desktop.history.connection import APPLICATION_ID, one_number
+
+SET = "history"
+
+Step = Callable[[sqlite3.Connection], None]
+
+_TABLES = (
+    # When the program opened the ledger for writing; `closed_at` is missing after a crash.
+    """CREATE TABLE session (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        opened_at TEXT NOT NULL,
+        closed_at TEXT,
+        application_version TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE source (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        shown TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        recorded_at TEXT NOT NULL
+    ) STRICT""",
+    # state, result, read_at, impression and pinned_at are the newest of what the trails below say.
+    # revision counts how often late files reopened the study.
+    """CREATE TABLE study (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study_instance_uid TEXT NOT NULL UNIQUE,
+        received_at TEXT NOT NULL,
+        revision INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL,
+        result INTEGER REFERENCES result(sequence),
+        series_instance_uid TEXT NOT NULL DEFAULT '',
+        series_reason TEXT NOT NULL DEFAULT '',
+        findings TEXT NOT NULL DEFAULT '[]',
+        outcome_findings TEXT NOT NULL DEFAULT '[]',
+        read_at TEXT,
+        impression TEXT NOT NULL DEFAULT '',
+        pinned_at TEXT,
+        patient_id TEXT NOT NULL DEFAULT '',
+        issuer_of_patient_id TEXT NOT NULL DEFAULT '',
+        patient_name TEXT NOT NULL DEFAULT '',
+        patient_birth_date TEXT NOT NULL DEFAULT '',
+        patient_sex TEXT NOT NULL DEFAULT '',
+        patient_age_years REAL,
+        study_date TEXT NOT NULL DEFAULT '',
+        study_time TEXT NOT NULL DEFAULT '',
+        study_description TEXT NOT NULL DEFAULT '',
+        study_id TEXT NOT NULL DEFAULT '',
+        accession_number TEXT NOT NULL DEFAULT '',
+        institution_name TEXT NOT NULL DEFAULT ''
+    ) STRICT""",
+    "CREATE INDEX study_read_at ON study(read_at)",
+    """CREATE TABLE study_state (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        state TEXT NOT NULL,
+        cause TEXT NOT NULL,
+        findings TEXT NOT NULL DEFAULT '[]',
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX study_state_study ON study_state(study)",
+    """CREATE TABLE series (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        series_instance_uid TEXT NOT NULL,
+        series_number INTEGER,
+        series_description TEXT NOT NULL DEFAULT '',
+        protocol_name TEXT NOT NULL DEFAULT '',
+        modality TEXT NOT NULL DEFAULT '',
+        manufacturer TEXT NOT NULL DEFAULT '',
+        model_name TEXT NOT NULL DEFAULT '',
+        convolution_kernel TEXT NOT NULL DEFAULT '',
+        kvp REAL,
+        slice_thickness_mm REAL,
+        contrast_agent TEXT NOT NULL DEFAULT '',
+        findings TEXT NOT NULL DEFAULT '[]',
+        UNIQUE (study, series_instance_uid)
+    ) STRICT""",
+    """CREATE TABLE instance (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        series INTEGER NOT NULL REFERENCES series(sequence),
+        identity TEXT NOT NULL,
+        sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+        path BLOB NOT NULL,
+        shown TEXT NOT NULL,
+        source INTEGER NOT NULL REFERENCES source(id),
+        size_bytes INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        received_at TEXT NOT NULL,
+        UNIQUE (identity, sha256)
+    ) STRICT""",
+    "CREATE INDEX instance_series ON instance(series)",
+    """CREATE TABLE refusal (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        series_instance_uid TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        code TEXT NOT NULL,
+        found REAL,
+        needed REAL,
+        name TEXT NOT NULL,
+        sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+        path BLOB NOT NULL,
+        shown TEXT NOT NULL,
+        source INTEGER NOT NULL REFERENCES source(id),
+        size_bytes INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        recorded_at TEXT NOT NULL,
+        UNIQUE (study, sha256, code)
+    ) STRICT""",
+    """CREATE TABLE pack (
+        sha256 TEXT PRIMARY KEY,
+        title TEXT NOT NULL,
+        status TEXT NOT NULL,
+        recorded_at TEXT NOT NULL
+    ) STRICT""",
+    # Never changed once written; row_sha256 proves it (history/audit.py).
+    """CREATE TABLE result (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        revision INTEGER NOT NULL,
+        series_instance_uid TEXT NOT NULL,
+        preliminary INTEGER NOT NULL,
+        logit_normal REAL NOT NULL,
+        logit_cp REAL NOT NULL,
+        logit_covid REAL NOT NULL,
+        probability_normal REAL NOT NULL,
+        probability_cp REAL NOT NULL,
+        probability_covid REAL NOT NULL,
+        standard_error_normal REAL NOT NULL,
+        standard_error_cp REAL NOT NULL,
+        standard_error_covid REAL NOT NULL,
+        slices_total INTEGER NOT NULL,
+        half_spread REAL,
+        rests_on_one_slice INTEGER,
+        doubtful INTEGER,
+        training_distance REAL,
+        training_distance_limit REAL,
+        pack TEXT NOT NULL,
+        pack_sha256 TEXT NOT NULL REFERENCES pack(sha256),
+        pack_status TEXT NOT NULL,
+        preparation TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        seconds_read REAL NOT NULL,
+        seconds_infer REAL NOT NULL,
+        application_version TEXT NOT NULL,
+        gate_version TEXT NOT NULL,
+        findings TEXT NOT NULL,
+        result_key TEXT NOT NULL,
+        slices_sha256 TEXT NOT NULL,
+        recorded_at TEXT NOT NULL,
+        row_sha256 TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX result_study ON result(study)",
+    # A slice's logit is its contribution plus the pack's bias.
+    """CREATE TABLE result_slice (
+        result INTEGER NOT NULL REFERENCES result(sequence),
+        slice_index INTEGER NOT NULL,
+        identity TEXT NOT NULL,
+        sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+        contribution_normal REAL NOT NULL,
+        contribution_cp REAL NOT NULL,
+        contribution_covid REAL NOT NULL,
+        PRIMARY KEY (result, slice_index)
+    ) STRICT, WITHOUT ROWID""",
+    # Taken back by a later row, never removed.
+    """CREATE TABLE verdict (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        revision INTEGER NOT NULL,
+        result INTEGER REFERENCES result(sequence),
+        impression TEXT NOT NULL CHECK (impression IN ('', 'normal', 'cp', 'covid', 'cannot_judge')),
+        co_rads INTEGER CHECK (co_rads BETWEEN 0 AND 6),
+        action TEXT NOT NULL CHECK (action IN ('', 'now', 'routine', 'repeat')),
+        note TEXT NOT NULL,
+        initials TEXT NOT NULL,
+        takes_back INTEGER UNIQUE REFERENCES verdict(sequence),
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX verdict_study ON verdict(study)",
+    """CREATE TABLE escalation (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        told TEXT NOT NULL,
+        initials TEXT NOT NULL,
+        note TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX escalation_study ON escalation(study)",
+    """CREATE TABLE site_verification (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        pack_sha256 TEXT NOT NULL REFERENCES pack(sha256),
+        preparation TEXT NOT NULL,
+        device TEXT NOT NULL,
+        operating_point REAL NOT NULL CHECK (operating_point BETWEEN 0 AND 1),
+        sensitivity REAL NOT NULL,
+        specificity REAL NOT NULL,
+        studies INTEGER NOT NULL,
+        initials TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE setting (
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL,
+        changed_at TEXT NOT NULL,
+        changed_by TEXT NOT NULL
+    ) STRICT""",
+    # A chain: each row's hash covers the hash of the row before (history/audit.py).
+    """CREATE TABLE audit (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        at TEXT NOT NULL,
+        who TEXT NOT NULL,
+        event TEXT NOT NULL,
+        study INTEGER REFERENCES study(sequence),
+        details TEXT NOT NULL,
+        previous_sha256 TEXT NOT NULL,
+        row_sha256 TEXT NOT NULL
+    ) STRICT""",
+    # Three letters anywhere in a name or number, in any script; rowid is study.sequence.
+    "CREATE VIRTUAL TABLE study_text USING fts5(text, tokenize='trigram')",
+)
+
+
+def m001_tables(connection: sqlite3.Connection) -> None:
+    """Make the ledger."""
+    for sql in _TABLES:
+        connection.execute(sql)
+
+
+STEPS: tuple[Step, ...] = (m001_tables,)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return how many steps the file has taken; 0 is an empty file."""
+    return one_number(connection, "PRAGMA user_version")
+
+
+def is_newer(connection: sqlite3.Connection) -> bool:
+    """Whether a newer version of the program has changed the tables: by its number, or a step unknown here."""
+    if version_of(connection) > len(STEPS):
+        return True
+    if not one_number(connection, "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlite_migrations'"):
+        return False
+    applied = connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", (SET,))
+    return bool({row[0] for row in applied} - {step.__name__ for step in STEPS})
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Take the steps that the file lacks, each with its number in one transaction; the first error ends it.
+
+    Raises:
+        sqlite3.Error: a step failed; the steps before it stay.
+    """
+    # Imported here: it costs 0.2 s, and nearly every start has nothing to migrate.
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+    # Before all else: the library makes a table of its own first, and a file with that alone would look foreign.
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    migrations = Migrations(SET)
+    for number, step in enumerate(STEPS, start=1):
+        migrations(name=step.__name__)(_numbered(step, number))
+    migrations.apply(Database(connection, execute_plugins=False))
+
+
+def _numbered(step: Step, number: int) -> Callable[..., None]:
+    def run(database: object) -> None:
+        connection: sqlite3.Connection = getattr(database, "conn")  # noqa: B009 - the library has no types
+        step(connection)
+        connection.execute(f"PRAGMA user_version={number}")
+
+    return run

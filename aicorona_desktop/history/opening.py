@@ -1,0 +1,205 @@
+"""How the ledger is opened: locked, checked, replaced when broken, brought to this version's form, or only read."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from aicorona_desktop import __version__
+from aicorona_desktop.history import backup, migrations
+from aicorona_desktop.history.connection import (
+    APPLICATION_ID,
+    Connect,
+    HistoryError,
+    WriterLock,
+    create_file,
+    is_damage,
+    is_sound,
+    journal_mode,
+    one_number,
+    open_file,
+)
+from aicorona_desktop.history.queries import time_text
+
+NEWER = "The history was written by a newer version of this program; it is opened for reading only, nothing is scored."
+NOT_MIGRATED = (
+    "The history could not be brought to this version's form; it is opened for reading only, nothing is scored."
+)
+FOLDER_CLOSED = "The folder of the history can't be written; it is opened for reading only, nothing is scored."
+ASKED_FOR = "The history was opened for reading only."
+NO_HISTORY = "There is no history yet."
+NOT_OURS = "The file at the history's place is not a history of this program; it was left untouched."
+DAMAGED = "The history is damaged; start the program that writes it, which puts a backup in its place."
+NOT_OPENED = "The history could not be opened; is the disk full or the file in use?"
+
+
+class _DamagedError(Exception):
+    """The file is not readable as a whole: a backup must take its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection, and what goes with it: the lock of the writer, or the reason why there is none."""
+
+    connection: sqlite3.Connection
+    lock: WriterLock | None
+    read_only_because: str = ""
+    notices: tuple[str, ...] = ()
+
+
+def open_for_reading(path: Path, connect: Connect, because: str, notices: tuple[str, ...] = ()) -> Opened:
+    """Open what is there, without a change.
+
+    Raises:
+        HistoryError: it is missing, not ours, or can't be read.
+    """
+    if not path.exists():
+        raise HistoryError(NO_HISTORY)
+    try:
+        connection = open_file(path, writing=False, connect=connect)
+    except sqlite3.Error as error:
+        raise HistoryError(DAMAGED if is_damage(error) else NOT_OPENED) from error
+    try:
+        _require_ours(connection)
+        _require_begun(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return Opened(connection, None, because, notices)
+
+
+def open_for_writing(path: Path, now: datetime, connect: Connect) -> Opened:
+    """Open as the one writer; make the ledger if it is missing. Read only where it must not be changed.
+
+    Raises:
+        HistoryError: another program writes it; it is not ours; it can't be opened.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = WriterLock(path)
+    except OSError as error:
+        if path.exists():
+            return open_for_reading(path, connect, FOLDER_CLOSED)
+        raise HistoryError(NOT_OPENED) from error
+    try:
+        connection, notices = _open_sound(path, now, connect)
+        because = _made_ready(connection, path, now)
+    except (sqlite3.Error, OSError) as error:
+        lock.release()
+        raise HistoryError(NOT_OPENED) from error
+    except BaseException:
+        lock.release()
+        raise
+    if not because:
+        return Opened(connection, lock, "", notices)
+    connection.close()
+    lock.release()
+    return open_for_reading(path, connect, because, notices)
+
+
+def _open_sound(path: Path, now: datetime, connect: Connect) -> tuple[sqlite3.Connection, tuple[str, ...]]:
+    """Open a file that holds together: this one, or what takes its place, with a sentence about that."""
+    notices: tuple[str, ...] = ()
+    if not path.exists():
+        copy = backup.newest_good(path)
+        if copy is None:
+            create_file(path)
+        else:
+            backup.replace_ledger(path, copy.path, now, "missing")
+            notices = (f"The history was missing. {_put_back(copy)}",)
+    try:
+        return _open_checked(path, connect), notices
+    except _DamagedError:
+        copy = backup.newest_good(path)
+        backup.replace_ledger(path, copy.path if copy else None, now, "damaged")
+        if copy is None:
+            create_file(path)
+        what = _put_back(copy) if copy else "There was no backup, so an empty one was started."
+        notices = (f"The history was damaged and has been set aside. {what}",)
+    try:
+        return _open_checked(path, connect), notices
+    except _DamagedError as error:
+        raise HistoryError(DAMAGED) from error
+
+
+def _put_back(copy: backup.Copy) -> str:
+    return (
+        f"The backup of {copy.made_at:%Y-%m-%d %H:%M} UTC has taken its place;"
+        " what was recorded after it is missing from it."
+    )
+
+
+def _open_checked(path: Path, connect: Connect) -> sqlite3.Connection:
+    """Open the file and look whether it is ours and sound; harder after an end that was not clean."""
+    try:
+        connection = open_file(path, writing=True, connect=connect)
+        try:
+            _require_ours(connection)
+            _require_sound(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        if is_damage(error):
+            raise _DamagedError from error
+        raise
+    return connection
+
+
+def _require_ours(connection: sqlite3.Connection) -> None:
+    application = one_number(connection, "PRAGMA application_id")
+    is_empty = application == 0 and one_number(connection, "SELECT count(*) FROM sqlite_schema") == 0
+    if application != APPLICATION_ID and not is_empty:
+        raise HistoryError(NOT_OURS)
+
+
+def _require_begun(connection: sqlite3.Connection) -> None:
+    if migrations.version_of(connection) == 0:
+        raise HistoryError(NO_HISTORY)
+
+
+def _require_sound(connection: sqlite3.Connection) -> None:
+    if not is_sound(connection, thorough=not _ended_cleanly(connection)):
+        raise _DamagedError
+
+
+def _ended_cleanly(connection: sqlite3.Connection) -> bool:
+    if migrations.version_of(connection) == 0:
+        return True
+    newest = connection.execute("SELECT closed_at FROM session ORDER BY sequence DESC LIMIT 1").fetchone()
+    return newest is None or newest[0] is not None
+
+
+def _made_ready(connection: sqlite3.Connection, path: Path, now: datetime) -> str:
+    """Begin to write: journal, missing steps, session; return why nothing may be written instead, or ""."""
+    try:
+        if migrations.is_newer(connection):
+            return NEWER
+        connection.execute(f"PRAGMA journal_mode={journal_mode()}").fetchone()
+        because = _brought_up_to_date(connection, path, now)
+        if not because:
+            connection.execute(
+                "INSERT INTO session (opened_at, application_version) VALUES (?, ?)", (time_text(now), __version__)
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return because
+
+
+def _brought_up_to_date(connection: sqlite3.Connection, path: Path, now: datetime) -> str:
+    """Take the missing steps, after a backup; return why that failed, or ""."""
+    version = migrations.version_of(connection)
+    if version == len(migrations.STEPS):
+        return ""
+    try:
+        if version:
+            backup.make(connection, path, now)
+        migrations.migrate(connection)
+    except (sqlite3.Error, HistoryError):
+        if version == 0:
+            raise
+        return NOT_MIGRATED
+    return ""

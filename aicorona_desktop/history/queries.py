@@ -1,0 +1,472 @@
+"""What is read from the ledger: rows for the worklist, stored results, files, trails; each proved where it can be."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from aicorona_desktop.core.files import FileRef
+from aicorona_desktop.core.findings import Finding, Outcome, Reason
+from aicorona_desktop.core.rows import Row, State
+from aicorona_desktop.core.score import Fragility, Score, Triple
+from aicorona_desktop.core.study import LeftOut
+from aicorona_desktop.history.audit import Plain, first_break, row_sha256
+from aicorona_desktop.history.connection import HistoryError
+
+IDENTITY_CONFLICTS = (Reason.TWO_PATIENTS, Reason.UID_CONFLICT, Reason.SERIES_IN_TWO_STUDIES)
+CHANGED = "A stored score was changed outside the program, or the disk is failing; score the study again."
+
+RESULT_FIELDS = (
+    "study",
+    "revision",
+    "series_instance_uid",
+    "preliminary",
+    "logit_normal",
+    "logit_cp",
+    "logit_covid",
+    "probability_normal",
+    "probability_cp",
+    "probability_covid",
+    "standard_error_normal",
+    "standard_error_cp",
+    "standard_error_covid",
+    "slices_total",
+    "half_spread",
+    "rests_on_one_slice",
+    "doubtful",
+    "training_distance",
+    "training_distance_limit",
+    "pack",
+    "pack_sha256",
+    "pack_status",
+    "preparation",
+    "provider",
+    "seconds_read",
+    "seconds_infer",
+    "application_version",
+    "gate_version",
+    "findings",
+    "result_key",
+    "slices_sha256",
+    "recorded_at",
+)
+"""The columns of a result that its row_sha256 covers, in that order."""
+
+AUDIT_FIELDS = ("at", "who", "event", "study", "details")
+
+_STUDY_FIELDS = (
+    "sequence",
+    "study_instance_uid",
+    "received_at",
+    "revision",
+    "state",
+    "series_instance_uid",
+    "series_reason",
+    "findings",
+    "outcome_findings",
+    "read_at",
+    "impression",
+    "pinned_at",
+    "patient_id",
+    "patient_name",
+    "patient_sex",
+    "patient_age_years",
+    "study_date",
+    "study_time",
+    "study_description",
+)
+_COLUMNS = ", ".join(
+    [f"study.{name} AS s_{name}" for name in _STUDY_FIELDS]
+    + [f"result.{name} AS r_{name}" for name in (*RESULT_FIELDS, "row_sha256")]
+)
+_ROWS = f"SELECT {_COLUMNS} FROM study LEFT JOIN result ON result.sequence = study.result"  # noqa: S608 - our own names
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """A score as it was recorded; `superseded` once another score, or none, has taken its place."""
+
+    number: int
+    score: Score
+    findings: tuple[Finding, ...]
+    series_instance_uid: str
+    application_version: str
+    gate_version: str
+    recorded_at: datetime
+    superseded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """One step of a study's way, with its cause."""
+
+    state: State
+    cause: str
+    findings: tuple[Finding, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A person's answer; impression and action are stored keys (ux.md 6), "" where not given."""
+
+    number: int
+    impression: str
+    co_rads: int | None
+    action: str
+    note: str
+    initials: str
+    at: datetime
+    taken_back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of all studies, newest first; `next_key` asks for those after them, None at the end."""
+
+    rows: tuple[Row, ...]
+    next_key: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteVerification:
+    """What a site has found with its own labelled studies for one pack, preparation and kind of device."""
+
+    pack_sha256: str
+    preparation: str
+    device: str
+    operating_point: float
+    sensitivity: float
+    specificity: float
+    studies: int
+    initials: str
+    at: datetime
+
+
+# --- values as texts ------------------------------------------------------------------------------------------
+
+
+def time_text(moment: datetime) -> str:
+    """Return an aware time as ISO text in UTC with microseconds.
+
+    Raises:
+        ValueError: the time has no zone.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("a time in the history needs its zone")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def findings_text(findings: Sequence[Finding]) -> str:
+    """Return findings as JSON; the sentences stay in the program, the code and the evidence are stored."""
+    fields = [(one.outcome.value, one.reason.code, one.found, one.needed, one.name) for one in findings]
+    return json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
+
+
+@lru_cache(maxsize=4096)
+def findings_of(text: str) -> tuple[Finding, ...]:
+    """Return the findings that `findings_text` stored."""
+    return tuple(finding_of(*fields) for fields in json.loads(text))
+
+
+def finding_of(outcome: str, code: str, found: float | None, needed: float | None, name: str) -> Finding:
+    """Return one finding; a code that this version doesn't know keeps its outcome and its name."""
+    if code not in Reason.__members__:
+        return Finding(Outcome(outcome), Reason.OTHER_VERSION, name=code[:64])
+    return Finding(Outcome(outcome), Reason[code], found, needed, name)
+
+
+def folded(text: str) -> str:
+    """Return text as it is searched: without case, accents, or the separators of a person name (PS3.5 6.2.1)."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    return " ".join(bare.replace("^", " ").replace("=", " ").split())
+
+
+# --- the worklist ---------------------------------------------------------------------------------------------
+
+
+def rows(connection: sqlite3.Connection, read_since: datetime | None = None) -> list[Row]:
+    """Return every study in order of arrival; of the read ones only those read since a moment, if one is given."""
+    if read_since is None:
+        return [_row(one) for one in connection.execute(f"{_ROWS} ORDER BY study.sequence")]
+    where = "WHERE study.read_at IS NULL OR study.read_at >= ?"
+    return [
+        _row(one) for one in connection.execute(f"{_ROWS} {where} ORDER BY study.sequence", (time_text(read_since),))
+    ]
+
+
+def row(connection: sqlite3.Connection, study_instance_uid: str) -> Row | None:
+    """Return one study's row."""
+    found = connection.execute(f"{_ROWS} WHERE study.study_instance_uid = ?", (study_instance_uid,)).fetchone()
+    return _row(found) if found else None
+
+
+def page(connection: sqlite3.Connection, after_key: int | None, limit: int) -> Page:
+    """Return the next studies, newest first, after the key that the page before gave."""
+    where = "WHERE study.sequence < ?" if after_key is not None else "WHERE ? IS NULL"
+    found = connection.execute(f"{_ROWS} {where} ORDER BY study.sequence DESC LIMIT ?", (after_key, limit)).fetchall()
+    return Page(tuple(map(_row, found)), found[-1]["s_sequence"] if len(found) == limit else None)
+
+
+def search(connection: sqlite3.Connection, text: str, limit: int) -> tuple[Row, ...]:
+    """Return the newest studies whose names and numbers hold every word of a text, in any script.
+
+    Words of three letters or more are found by the index; shorter ones, common in Chinese names, by looking
+    through the texts that are left.
+    """
+    words = folded(text.replace("\0", " ")).split()
+    if not words:
+        return ()
+    long = " ".join('"' + word.replace('"', '""') + '"' for word in words if len(word) >= 3)
+    conditions = ["study_text MATCH ?"] * bool(long) + ["instr(text, ?)"] * sum(len(word) < 3 for word in words)
+    values = [long] * bool(long) + [word for word in words if len(word) < 3]
+    wanted = f"SELECT rowid FROM study_text WHERE {' AND '.join(conditions)} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
+    sql = f"{_ROWS} WHERE study.sequence IN ({wanted}) ORDER BY study.sequence DESC"
+    return tuple(_row(one) for one in connection.execute(sql, (*values, limit)))
+
+
+def _row(found: sqlite3.Row) -> Row:
+    findings = tuple(dict.fromkeys(findings_of(found["s_findings"]) + findings_of(found["s_outcome_findings"])))
+    plain = Row(
+        study_instance_uid=found["s_study_instance_uid"],
+        received_at=datetime.fromisoformat(found["s_received_at"]),
+        state=State(found["s_state"]),
+        series_instance_uid=found["s_series_instance_uid"],
+        patient_id=found["s_patient_id"],
+        patient_name=found["s_patient_name"],
+        patient_sex=found["s_patient_sex"],
+        patient_age_years=found["s_patient_age_years"],
+        study_date=found["s_study_date"],
+        study_time=found["s_study_time"],
+        study_description=found["s_study_description"],
+        identity_conflict=any(finding.reason in IDENTITY_CONFLICTS for finding in findings),
+        pinned=found["s_pinned_at"] is not None or found["s_impression"] == "cannot_judge",
+        read_at=datetime.fromisoformat(found["s_read_at"]) if found["s_read_at"] else None,
+        findings=findings,
+        series_reason=found["s_series_reason"],
+    )
+    if found["r_row_sha256"] is None:
+        return plain
+    if not _is_unchanged(found, "r_"):
+        damaged = Finding(Outcome.UNSUITABLE, Reason.RESULT_DAMAGED)
+        return replace(plain, state=State.FAILED, read_at=None, findings=(damaged, *findings))
+    return _with_result(plain, found)
+
+
+def _with_result(row: Row, found: sqlite3.Row) -> Row:
+    distance, limit = found["r_training_distance"], found["r_training_distance_limit"]
+    return replace(
+        row,
+        probabilities=_triple(found, "r_probability"),
+        # A score of before the late files stays in sight, as one that is not the last word.
+        preliminary=bool(found["r_preliminary"]) or found["r_revision"] < found["s_revision"],
+        half_spread=found["r_half_spread"],
+        rests_on_one_slice=bool(found["r_rests_on_one_slice"]),
+        doubtful=bool(found["r_doubtful"]),
+        unlike_training_data=distance is not None and limit is not None and distance > limit,
+        pack=found["r_pack"],
+        pack_status=found["r_pack_status"],
+        provider=found["r_provider"],
+    )
+
+
+def _triple(found: sqlite3.Row, name: str) -> Triple:
+    return found[f"{name}_normal"], found[f"{name}_cp"], found[f"{name}_covid"]
+
+
+def _is_unchanged(found: sqlite3.Row, prefix: str = "") -> bool:
+    try:
+        stated: str = found[f"{prefix}row_sha256"]
+        return row_sha256([found[prefix + name] for name in RESULT_FIELDS]) == stated
+    except ValueError:  # an infinite number is never stored by us
+        return False
+
+
+# --- one study ------------------------------------------------------------------------------------------------
+
+
+def results(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[StoredResult, ...]:
+    """Return all scores of a study, newest first.
+
+    Raises:
+        HistoryError: one of them was changed since it was recorded.
+    """
+    found = connection.execute(
+        "SELECT result.*, study.result IS NOT result.sequence AS superseded FROM result"
+        " JOIN study ON study.sequence = result.study WHERE study_instance_uid = ? ORDER BY result.sequence DESC",
+        (study_instance_uid,),
+    ).fetchall()
+    return tuple(_stored_result(connection, one) for one in found)
+
+
+def result(connection: sqlite3.Connection, study_instance_uid: str) -> StoredResult | None:
+    """Return the score that stands, or None; raises as `results` does."""
+    found = connection.execute(
+        "SELECT result.*, 0 AS superseded FROM result JOIN study ON study.result = result.sequence"
+        " WHERE study_instance_uid = ?",
+        (study_instance_uid,),
+    ).fetchone()
+    return _stored_result(connection, found) if found else None
+
+
+def _stored_result(connection: sqlite3.Connection, found: sqlite3.Row) -> StoredResult:
+    slices = connection.execute(
+        "SELECT * FROM result_slice WHERE result = ? ORDER BY slice_index", (found["sequence"],)
+    ).fetchall()
+    values = [
+        (one["slice_index"], one["identity"], one["sha256"].hex(), *_triple(one, "contribution")) for one in slices
+    ]
+    if not _is_unchanged(found) or row_sha256(values) != found["slices_sha256"]:
+        raise HistoryError(CHANGED)
+    return StoredResult(
+        number=found["sequence"],
+        score=_score(found, slices),
+        findings=findings_of(found["findings"]),
+        series_instance_uid=found["series_instance_uid"],
+        application_version=found["application_version"],
+        gate_version=found["gate_version"],
+        recorded_at=datetime.fromisoformat(found["recorded_at"]),
+        superseded=bool(found["superseded"]),
+    )
+
+
+def _score(found: sqlite3.Row, slices: list[sqlite3.Row]) -> Score:
+    fragility = None
+    if found["half_spread"] is not None:
+        fragility = Fragility(found["half_spread"], bool(found["rests_on_one_slice"]), bool(found["doubtful"]))
+    return Score(
+        logits=_triple(found, "logit"),
+        probabilities=_triple(found, "probability"),
+        slice_indices=tuple(one["slice_index"] for one in slices),
+        slice_identities=tuple(one["identity"] for one in slices),
+        slice_sha256=tuple(one["sha256"].hex() for one in slices),
+        slice_contributions=tuple(_triple(one, "contribution") for one in slices),
+        slices_total=found["slices_total"],
+        preliminary=bool(found["preliminary"]),
+        standard_error=_triple(found, "standard_error"),
+        fragility=fragility,
+        training_distance=found["training_distance"],
+        training_distance_limit=found["training_distance_limit"],
+        pack=found["pack"],
+        pack_sha256=found["pack_sha256"],
+        pack_status=found["pack_status"],
+        preparation=found["preparation"],
+        provider=found["provider"],
+        seconds_read=found["seconds_read"],
+        seconds_infer=found["seconds_infer"],
+    )
+
+
+def files(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[FileRef, ...]:
+    """Return the files of a study's instances, each once, in order of arrival."""
+    found = connection.execute(
+        "SELECT instance.*, source.shown AS source_shown FROM instance"
+        " JOIN series ON series.sequence = instance.series JOIN study ON study.sequence = series.study"
+        " JOIN source ON source.id = instance.source WHERE study_instance_uid = ? ORDER BY instance.sequence",
+        (study_instance_uid,),
+    )
+    return tuple({one["sha256"]: _file(one) for one in found}.values())
+
+
+def left_out(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[LeftOut, ...]:
+    """Return the files that name a study and are not among its instances, with the reason for each."""
+    found = connection.execute(
+        "SELECT refusal.*, source.shown AS source_shown FROM refusal JOIN study ON study.sequence = refusal.study"
+        " JOIN source ON source.id = refusal.source WHERE study_instance_uid = ? ORDER BY refusal.sequence",
+        (study_instance_uid,),
+    )
+    return tuple(
+        LeftOut(
+            _file(one),
+            finding_of(one["outcome"], one["code"], one["found"], one["needed"], one["name"]),
+            one["series_instance_uid"],
+        )
+        for one in found
+    )
+
+
+def _file(found: sqlite3.Row) -> FileRef:
+    return FileRef(
+        path=Path(os.fsdecode(found["path"])),
+        shown=found["shown"],
+        size_bytes=found["size_bytes"],
+        mtime_ns=found["mtime_ns"],
+        sha256=found["sha256"].hex(),
+        source=found["source_shown"],
+    )
+
+
+def states(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[StateChange, ...]:
+    """Return the way of a study, oldest step first."""
+    found = connection.execute(
+        "SELECT study_state.* FROM study_state JOIN study ON study.sequence = study_state.study"
+        " WHERE study_instance_uid = ? ORDER BY study_state.sequence",
+        (study_instance_uid,),
+    )
+    return tuple(
+        StateChange(State(one["state"]), one["cause"], findings_of(one["findings"]), datetime.fromisoformat(one["at"]))
+        for one in found
+    )
+
+
+def verdicts(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[Verdict, ...]:
+    """Return what people have said of a study, oldest first, those taken back among them."""
+    found = connection.execute(
+        "SELECT verdict.*, EXISTS (SELECT 1 FROM verdict AS later WHERE later.takes_back = verdict.sequence) AS back"
+        " FROM verdict JOIN study ON study.sequence = verdict.study"
+        " WHERE study_instance_uid = ? AND verdict.takes_back IS NULL ORDER BY verdict.sequence",
+        (study_instance_uid,),
+    )
+    return tuple(
+        Verdict(
+            number=one["sequence"],
+            impression=one["impression"],
+            co_rads=one["co_rads"],
+            action=one["action"],
+            note=one["note"],
+            initials=one["initials"],
+            at=datetime.fromisoformat(one["at"]),
+            taken_back=bool(one["back"]),
+        )
+        for one in found
+    )
+
+
+# --- the rest -------------------------------------------------------------------------------------------------
+
+
+def setting(connection: sqlite3.Connection, key: str) -> str | None:
+    """Return the stored value of a site setting, or None."""
+    found = connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
+    return str(found[0]) if found else None
+
+
+def site_verification(connection: sqlite3.Connection, pack_sha256: str) -> SiteVerification | None:
+    """Return the newest verification of a pack at this site, or None."""
+    found = connection.execute(
+        "SELECT * FROM site_verification WHERE pack_sha256 = ? ORDER BY sequence DESC LIMIT 1", (pack_sha256,)
+    ).fetchone()
+    if found is None:
+        return None
+    fields = {name: found[name] for name in found.keys() if name not in ("sequence", "at")}  # noqa: SIM118 - no dict
+    return SiteVerification(**fields, at=datetime.fromisoformat(found["at"]))
+
+
+def broken_audit_row(connection: sqlite3.Connection) -> int | None:
+    """Return the number of the first audit row that was changed, or follows a removed one; None when all hold."""
+    return first_break(
+        (one["sequence"], _audit_values(one), one["previous_sha256"], one["row_sha256"])
+        for one in connection.execute("SELECT * FROM audit ORDER BY sequence")
+    )
+
+
+def _audit_values(found: sqlite3.Row) -> list[Plain]:
+    return [found[name] for name in AUDIT_FIELDS]

@@ -1,0 +1,153 @@
+"""A watched folder: looked through again and again, since no notification can be relied on.
+
+A look may block for long on a dead network mount: ask for it on a thread that nothing else waits for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from aicorona_desktop.core.findings import Finding, Outcome, Reason
+from aicorona_desktop.intake.opening import file_finding, is_busy, status_of
+from aicorona_desktop.intake.settling import BETWEEN_LOOKS_S, FileSettling, Reach, Sight
+from aicorona_desktop.intake.walking import Found, walk_folder
+
+ENTRIES_PER_LOOK = 50_000
+REPORT_BUSY_AFTER_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a folder gave.
+
+    `settled` are complete files, each version once, in natural order, and what was refused, each once.
+    `arriving` counts files that are not complete yet. `finding` says why the folder could not be listed.
+    """
+
+    settled: tuple[Found, ...]
+    reach: Reach
+    arriving: int = 0
+    finding: Finding | None = None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the folder can be seen, as far as is known."""
+        return self.reach is Reach.WATCHING
+
+
+class FolderWatch:
+    """Looks into one folder, links never followed; the folder itself is resolved once, when the watch is made.
+
+    What was handed out is remembered in memory only: after a restart every file is handed out once more, and
+    is then known by its SHA-256.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        between_looks_s: float = BETWEEN_LOOKS_S,
+        clock: Callable[[], float] = time.monotonic,
+        entries_per_look: int = ENTRIES_PER_LOOK,
+    ) -> None:
+        self.folder = folder
+        self._root = folder.resolve()
+        self._clock = clock
+        self._entries_per_look = entries_per_look
+        self._settling = FileSettling(between_looks_s)
+        self._round: _Round | None = None
+        self._refused: set[tuple[str, Reason]] = set()
+        self._busy_since: dict[str, float] = {}
+
+    @property
+    def since_s(self) -> float | None:
+        """Since when, on the watch's clock, the folder is not seen; None while it is."""
+        return self._settling.since_s
+
+    def look(self) -> Look:
+        """List the folder; where it is very large, a part of it, and the rest at the next look."""
+        if self._round is None:
+            self._round = _Round(walk_folder(self._root), self._root, self._clock)
+        ended = self._round.go_on(self._entries_per_look)
+        if not ended:
+            return self._answer(())
+        looked, self._round = self._round, None
+        if looked.failure is not None:
+            self._settling.failed(self._clock())
+            return self._answer((), looked.failure)
+        keys = self._settling.looked(looked.sights, self._clock(), looked.complete)
+        ready = [looked.found[key] for key in keys if not self._is_held(key, looked.sights[key])]
+        overdue = [looked.found[key] for key in self._overdue(looked)]
+        return self._answer((*ready, *self._refused_now(looked, overdue)))
+
+    def _answer(self, settled: tuple[Found, ...], finding: Finding | None = None) -> Look:
+        return Look(settled, self._settling.reach, self._settling.arriving, finding)
+
+    def _is_held(self, key: str, sight: Sight) -> bool:
+        """Whether another program has the file locked; it is then looked at again later."""
+        if not is_busy(Path(key)):
+            self._busy_since.pop(key, None)
+            return False
+        self._busy_since.setdefault(key, sight.at_s)
+        self._settling.hold(key, sight)
+        return True
+
+    def _overdue(self, looked: _Round) -> list[str]:
+        """Return the files that have been locked for so long that somebody should know."""
+        self._busy_since = {key: since for key, since in self._busy_since.items() if key in looked.sights}
+        return [
+            key for key, since in self._busy_since.items() if looked.sights[key].at_s - since >= REPORT_BUSY_AFTER_S
+        ]
+
+    def _refused_now(self, looked: _Round, overdue: list[Found]) -> list[Found]:
+        """Return the refusals that were not there at the look before."""
+        locked = Finding(Outcome.REFUSED, Reason.LOCKED)
+        refused = looked.refused + [Found(found.path, found.shown, locked, found.root) for found in overdue]
+        named = {(str(found.path), found.finding.reason): found for found in refused if found.finding is not None}
+        new = [found for key, found in named.items() if key not in self._refused]
+        self._refused = set(named) if looked.complete else self._refused | set(named)
+        return new
+
+
+class _Round:
+    """One walk through the folder, over one or more looks."""
+
+    def __init__(self, walked: Iterator[Found], root: Path, clock: Callable[[], float]) -> None:
+        self._walked, self._root, self._clock = walked, root, clock
+        self.sights: dict[str, Sight] = {}
+        self.found: dict[str, Found] = {}
+        self.refused: list[Found] = []
+        self.failure: Finding | None = None
+        self.complete = True
+
+    def go_on(self, entries: int) -> bool:
+        """Take in so many entries; True when the walk has come to its end."""
+        count = 0
+        for found in islice(self._walked, entries):
+            count += 1
+            self._take(found)
+        return count < entries
+
+    def _take(self, found: Found) -> None:
+        finding = found.finding or self._see(found)
+        if finding is None or finding.outcome is Outcome.IGNORED:
+            return
+        if found.path == self._root:
+            self.failure = finding
+        elif finding.reason is not Reason.NOT_FOUND:
+            self.complete &= finding.reason not in (Reason.NOT_LISTED, Reason.UNREADABLE)
+            self.refused.append(Found(found.path, found.shown, finding, found.root))
+
+    def _see(self, found: Found) -> Finding | None:
+        key = str(found.path)
+        try:
+            status = status_of(found.path)
+        except OSError as error:
+            return file_finding(error)
+        file_id = (status.st_dev, status.st_ino)
+        self.sights[key] = Sight(status.st_size, status.st_mtime_ns, file_id, self._clock())
+        self.found[key] = found
+        return None

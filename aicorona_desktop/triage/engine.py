@@ -1,0 +1,295 @@
+"""The engine: paths in, events and worklist rows out; no Qt, one thread.
+
+The terminal and the window are two clients of it. All work happens on the engine's own thread, which is also
+the one writer of the history: files are read, studies checked, and between two slices of a final pass the
+engine looks whether something more urgent has arrived (design D11).
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from aicorona_desktop import __version__
+from aicorona_desktop.core.events import (
+    Event,
+    FileDone,
+    FinalScore,
+    Notice,
+    PreliminaryScore,
+    Progress,
+    SliceScored,
+    SourceBack,
+    SourceLost,
+    StudySeen,
+    Unscored,
+)
+from aicorona_desktop.core.findings import Finding, Outcome, Reason
+from aicorona_desktop.core.logs import internal_id
+from aicorona_desktop.core.rows import Row, State
+from aicorona_desktop.core.settings import Settings
+from aicorona_desktop.core.study import Study
+from aicorona_desktop.dicom.client import Reader
+from aicorona_desktop.dicom.thresholds import GATE
+from aicorona_desktop.history.store import History, HistoryError
+from aicorona_desktop.intake.folders import FolderWatch
+from aicorona_desktop.intake.keeping import Spool
+from aicorona_desktop.intake.settling import StudySettling
+from aicorona_desktop.model.client import Scorer
+from aicorona_desktop.triage.catalogue import Catalogue
+from aicorona_desktop.triage.queue import Queue
+from aicorona_desktop.triage.reading import Batch, FileReading
+from aicorona_desktop.triage.score_study import StudyResult, StudyScoring
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 0.2
+FINAL_STATES = frozenset({State.DONE, State.UNSUITABLE, State.REFUSED, State.IGNORED})
+PROGRESS_EVERY_S = 0.1  # a client is told at most ten times a second (ux.md 3.3)
+
+
+def utc_now() -> datetime:
+    """Return the present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class _Watched:
+    watch: FolderWatch
+    next_look: float = 0.0
+    lost: bool = False
+
+
+class Engine:
+    """Owns intake, queue and scoring; `listener` is called on the engine's thread with every event."""
+
+    def __init__(
+        self,
+        *,
+        reader: Reader,
+        scorer: Scorer,
+        history: History,
+        spool: Spool,
+        settings: Settings,
+        listener: Callable[[Event], None],
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._reader = reader
+        self._scorer = scorer
+        self._history = history
+        self._settings = settings
+        self._listener = listener
+        self._now = now
+        self._reading = FileReading(reader, spool, self._file_done, self._is_stopping)
+        self.catalogue = Catalogue()
+        self.results: dict[str, StudyResult] = {}
+        self._queue = Queue(timedelta(minutes=settings.wait_cap_minutes))
+        point = scorer.pack.operating_point
+        self.operating_point = None if point is None else point.threshold
+        self._walks: dict[str, StudyScoring] = {}
+        self._submitted: queue.Queue[tuple[Path, ...]] = queue.Queue()
+        self._watched: list[_Watched] = []
+        self._settling = StudySettling(settings.quiet_time_s)
+        self.files_done = 0
+        self.seen: set[str] = set()
+        self._last_progress = 0.0
+        self._stopping = threading.Event()
+        self._idle = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self.failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Start the engine's thread."""
+        self._thread.start()
+
+    def submit(self, paths: Iterable[Path]) -> None:
+        """Read and score what lies under these paths now; returns at once."""
+        self._idle.clear()
+        self._submitted.put(tuple(paths))
+
+    def watch(self, folder: Path) -> None:
+        """Look into a folder for new files for as long as the engine runs."""
+        self._watched.append(_Watched(FolderWatch(folder)))
+
+    def rows(self) -> list[Row]:
+        """Return the unranked rows of the worklist: all that nobody has read, and what was read today."""
+        return self._history.rows(read_since=self._now() - timedelta(days=1))
+
+    def wait_until_idle(self, timeout_s: float | None = None) -> bool:
+        """Wait until nothing is left to read or score, or the engine has stopped; False when timed out."""
+        return self._idle.wait(timeout_s)
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Stop after the slice under way; what is unfinished goes on at the next start."""
+        self._stopping.set()
+        self._scorer.cancel()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _is_stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def _work(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                if not (self._read_submitted() or self._look_into_folders() or self._score_next()):
+                    self._rest()
+        except Exception as error:
+            log.exception("the engine stopped")
+            self.failure = error
+        finally:
+            self._idle.set()
+
+    def _rest(self) -> None:
+        if not self._settling.growing and self._submitted.empty():
+            self._idle.set()
+        self._stopping.wait(IDLE_S)
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    def _read_submitted(self) -> bool:
+        try:
+            paths = self._submitted.get_nowait()
+        except queue.Empty:
+            return False
+        self._idle.clear()
+        self._check(self._take(self._reading.read(paths)))
+        return True
+
+    def _look_into_folders(self) -> bool:
+        worked = False
+        for watched in self._watched:
+            if time.monotonic() >= watched.next_look:
+                worked |= self._look(watched)
+                watched.next_look = time.monotonic() + self._settings.poll_s
+        quiet = self._settling.settled(time.monotonic())
+        self._check(quiet, only_new=True)
+        return worked or bool(quiet)
+
+    def _look(self, watched: _Watched) -> bool:
+        look = watched.watch.look()
+        if look.reachable == watched.lost:
+            watched.lost = not look.reachable
+            self._tell((SourceLost if watched.lost else SourceBack)(watched.watch.folder))
+        if not look.settled:
+            return False
+        self._idle.clear()
+        touched = self._take(self._reading.read_found(look.settled))
+        for study in self.catalogue.studies(touched):
+            self._note_arrival(study)
+        return True
+
+    def _note_arrival(self, study: Study) -> None:
+        """Show a study of a watched folder at once, as settling, where it is new or has grown."""
+        uid = study.study_instance_uid
+        self._settling.arrived(uid, time.monotonic())
+        if self._history.record_received(study, self._now()):
+            self._history.move(uid, State.SETTLING, "still arriving")
+            self._tell(StudySeen(uid))
+
+    def _take(self, batch: Batch) -> frozenset[str]:
+        self._tell(Progress(self.files_done, self.files_done))
+        return self.catalogue.add(batch)
+
+    def _file_done(self, shown: str, finding: Finding | None) -> None:
+        self.files_done += 1
+        self._tell(FileDone(shown, finding.outcome if finding else Outcome.SCORED, finding))
+        if time.monotonic() - self._last_progress > PROGRESS_EVERY_S:
+            self._last_progress = time.monotonic()
+            self._tell(Progress(self.files_done, None))
+
+    # --- checking and scoring --------------------------------------------------------------------------------
+
+    def _check(self, uids: Iterable[str], *, only_new: bool = False) -> None:
+        for study in self.catalogue.studies(uids):
+            self._guarded(study.study_instance_uid, partial(self._begin, study, only_new=only_new))
+
+    def _begin(self, study: Study, *, only_new: bool) -> None:
+        """Record a study and queue it; one that a restart finds unchanged and settled is left as it stands."""
+        uid = study.study_instance_uid
+        self.seen.add(uid)
+        self._tell(StudySeen(uid))
+        self._history.record_received(study, self._now())
+        row = self._history.row(uid)
+        if row is None or (only_new and row.state in FINAL_STATES):
+            return
+        self._history.move(uid, State.CHECKING, "files read")
+        walk = StudyScoring(study, self._reader, self._scorer)
+        if not walk.can_be_scored:
+            self._close(uid, walk)
+            return
+        self._history.move(uid, State.QUEUED, "suitable by its headers")
+        self._walks[uid] = walk
+        self._queue.add(uid, row.received_at)
+
+    def _score_next(self) -> bool:
+        turn = self._queue.next(self._now())
+        if turn is None:
+            return False
+        uid, stage = turn
+        step = self._preliminary if stage == "preliminary" else self._final
+        self._guarded(uid, partial(step, uid, self._walks[uid]))
+        return True
+
+    def _tell(self, event: Event) -> None:
+        """Tell the client; what breaks there is the client's, and takes nothing with it here."""
+        try:
+            self._listener(event)
+        except Exception:
+            log.exception("a listener failed")
+
+    def _guarded(self, uid: str, work: Callable[[], None]) -> None:
+        """Do a step of one study; whatever breaks, breaks for this study alone and is told as our failure."""
+        try:
+            work()
+        except HistoryError:
+            raise  # nothing can be recorded any more: the engine must stop, and say so
+        except Exception:
+            log.exception("study %s could not be scored", internal_id(uid))
+            self._fail(uid)
+
+    def _preliminary(self, uid: str, walk: StudyScoring) -> None:
+        score = walk.preliminary()
+        if score is not None:
+            self._history.record_result(uid, score, (), __version__, GATE.version, choice=walk.choice)
+            self._tell(PreliminaryScore(uid, score))
+        self._queue.preliminary_done(uid, score.probabilities[2] if score else 0.0)
+
+    def _final(self, uid: str, walk: StudyScoring) -> None:
+        self._history.move(uid, State.RUNNING, "final pass")
+        finished = walk.advance(lambda: self._somebody_is_more_urgent(uid, walk))
+        self._tell(SliceScored(uid, walk.slices_scored, walk.slices_to_score))
+        if finished:
+            self._close(uid, walk)
+
+    def _somebody_is_more_urgent(self, uid: str, walk: StudyScoring) -> bool:
+        self._tell(SliceScored(uid, walk.slices_scored, walk.slices_to_score))
+        return self._stopping.is_set() or not self._submitted.empty() or self._queue.should_yield(self._now())
+
+    def _close(self, uid: str, walk: StudyScoring) -> None:
+        result = walk.result()
+        self.results[uid] = result
+        self._walks.pop(uid, None)
+        self._queue.final_done(uid)
+        if result.score is None:
+            self._history.record_unscored(uid, result.state, result.findings, choice=result.choice)
+            self._tell(Unscored(uid, result.state, result.findings))
+            return
+        self._history.record_result(uid, result.score, result.findings, __version__, GATE.version, choice=result.choice)
+        self._tell(FinalScore(uid, result.score, result.findings))
+        for note in self._scorer.notes:
+            self._tell(Notice(note))
+
+    def _fail(self, uid: str) -> None:
+        findings = (Finding(Outcome.UNSUITABLE, Reason.SCORING_FAILED),)
+        self._walks.pop(uid, None)
+        self._queue.final_done(uid)
+        self._history.record_unscored(uid, State.FAILED, findings)
+        self._tell(Unscored(uid, State.FAILED, findings))

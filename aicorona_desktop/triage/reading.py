@@ -1,0 +1,197 @@
+"""From paths to instances: every file below them ends in an instance, or in a finding that says why not.
+
+One way for every kind of source: a file is opened by intake, its bytes are examined by the reader process;
+members of an archive are first kept as files of ours, the disc directory is a hint beside the walk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath, PurePosixPath
+
+from aicorona_desktop.core.files import FileRef, located
+from aicorona_desktop.core.findings import Finding, Outcome, Reason
+from aicorona_desktop.core.study import Instance
+from aicorona_desktop.dicom.client import Reader
+from aicorona_desktop.dicom.protocol import Examined
+from aicorona_desktop.intake.keeping import Spool
+from aicorona_desktop.intake.opening import not_dicom, open_regular, read_again
+from aicorona_desktop.intake.walking import Found, is_junk, shown_text, walk
+
+ARCHIVE_SUFFIXES = (".zip",)
+DISC_DIRECTORY = "dicomdir"
+HEAD_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class NoInstance:
+    """A file that gave no slice: what it is called, why, and the study it names, as far as it could be read."""
+
+    source: str
+    shown: str
+    finding: Finding
+    path: Path | None = None
+    file: FileRef | None = None
+    study_instance_uid: str = ""
+    series_instance_uid: str = ""
+    patient_id: str = ""
+
+    @property
+    def location(self) -> str:
+        """What names this file among all others, as `FileRef.location`."""
+        return located(self.source, self.shown, self.path)
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that was found below some paths, in reading order."""
+
+    instances: list[Instance] = field(default_factory=list)
+    others: list[NoInstance] = field(default_factory=list)
+    directory_findings: list[tuple[PurePath, Finding]] = field(default_factory=list)  # folder of the DICOMDIR, finding
+
+    def take(self, file: FileRef, examined: Examined) -> None:
+        """Add what the reader said of one file."""
+        if examined.finding is None:
+            self.instances.extend(Instance(file, header) for header in examined.headers)
+            return
+        uids = (examined.study_instance_uid, examined.series_instance_uid, examined.patient_id)
+        self.others.append(NoInstance(file.source, file.shown, examined.finding, file.path, file, *uids))
+
+
+class FileReading:
+    """Reads files into a batch. `told` is called after every file with its name and finding (None for a slice)."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        spool: Spool,
+        told: Callable[[str, Finding | None], None] = lambda _shown, _finding: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._reader = reader
+        self._spool = spool
+        self._told = told
+        self._stopped = stopped
+
+    def read(self, paths: Iterable[Path]) -> Batch:
+        """Read everything below the paths."""
+        return self.read_found(walk(paths))
+
+    def read_found(self, found: Iterable[Found]) -> Batch:
+        """Read files that a walk or a watched folder has found."""
+        batch = Batch()
+        archives: list[FileRef] = []
+        directories: list[FileRef] = []
+        plain = self._open_all(found, batch, archives, directories)
+        self._examine(plain, batch)
+        for archive in archives:
+            self._read_archive(archive, batch)
+        for directory in directories:
+            self._read_directory(directory, batch)
+        return batch
+
+    def _open_all(
+        self, found: Iterable[Found], batch: Batch, archives: list[FileRef], directories: list[FileRef]
+    ) -> Iterator[tuple[FileRef, bytes]]:
+        for one in found:
+            if self._stopped():
+                return
+            source = str(one.root or one.path.parent)
+            opened = one.finding or open_regular(one.path, one.shown, source, one.root)
+            if isinstance(opened, Finding):
+                self._set_aside(batch, NoInstance(source, one.shown, _unless_junk(one.shown, opened), one.path))
+                continue
+            data, file = opened
+            name = PurePosixPath(one.shown).name.lower()
+            if name == DISC_DIRECTORY:
+                directories.append(file)
+            elif name.endswith(ARCHIVE_SUFFIXES):
+                archives.append(file)
+            else:
+                yield file, data
+
+    def _examine(self, opened: Iterable[tuple[FileRef, bytes]], batch: Batch) -> None:
+        items = (((file, data[:HEAD_BYTES]), data, file.sha256) for file, data in opened)
+        for (file, head), examined in self._reader.examine_all(items):
+            judged = _judged(examined, file.shown, head)
+            batch.take(file, judged)
+            self._told(file.shown, judged.finding)
+
+    def _set_aside(self, batch: Batch, other: NoInstance) -> None:
+        batch.others.append(other)
+        self._told(other.shown, other.finding)
+
+    def _read_archive(self, archive: FileRef, batch: Batch) -> None:
+        data = read_again(archive)
+        members = data if isinstance(data, Finding) else self._reader.archive(data, archive.sha256)
+        if isinstance(members, Finding):
+            self._set_aside(batch, NoInstance(archive.source, archive.shown, members, archive.path, archive))
+            return
+        kept: list[FileRef] = []
+        for member in members:
+            shown = shown_text(member.name)
+            content = Finding(Outcome.IGNORED, Reason.JUNK) if is_junk(shown) else self._reader.archive_member(member)
+            if isinstance(content, Finding):
+                self._set_aside(batch, NoInstance(str(archive.path), shown, content))
+                continue
+            digest = hashlib.sha256(content).hexdigest()
+            path = self._spool.keep(content, digest)
+            kept.append(FileRef(path, shown, len(content), archive.mtime_ns, digest, str(archive.path)))
+        self._reader.forget_archive()
+        # Only now: what an archive holds is examined when all of it is safe on the disk.
+        self._examine(((file, file.path.read_bytes()) for file in kept), batch)
+        self._told(archive.shown, None)
+
+    def _read_directory(self, directory: FileRef, batch: Batch) -> None:
+        data = read_again(directory)
+        if isinstance(data, Finding):
+            self._set_aside(batch, NoInstance(directory.source, directory.shown, data, directory.path, directory))
+            return
+        told = self._reader.disc_directory(data, directory.sha256)
+        folder = PurePath(directory.location).parent
+        findings = [*told.findings, *_compare_with_walk(folder, told.file_ids, batch)]
+        batch.directory_findings += [(folder, finding) for finding in findings]
+        summary = findings[0] if findings else Finding(Outcome.IGNORED, Reason.DICOMDIR_FILE)
+        self._set_aside(batch, NoInstance(directory.source, directory.shown, summary, directory.path, directory))
+
+
+def _judged(examined: Examined, shown: str, head: bytes) -> Examined:
+    """A file without a DICOM header is refused only where it claims to be DICOM."""
+    finding = examined.finding
+    foreign = finding is not None and finding.reason is Reason.NOT_DICOM
+    return replace(examined, finding=not_dicom(shown, head)) if foreign else examined
+
+
+def _unless_junk(shown: str, finding: Finding) -> Finding:
+    """An empty file is refused only where its name says that it should be DICOM."""
+    judged = not_dicom(shown)
+    return judged if finding.reason is Reason.EMPTY_FILE and judged.outcome is Outcome.IGNORED else finding
+
+
+def _compare_with_walk(folder: PurePath, file_ids: tuple[tuple[str, ...], ...], batch: Batch) -> Iterator[Finding]:
+    """Compare what a DICOMDIR lists with what the walk found; names are compared without case."""
+    if not file_ids:
+        return
+    listed = {str(folder.joinpath(*parts)).casefold() for parts in file_ids}
+    slices = {
+        one.file.location.casefold() for one in batch.instances if PurePath(one.file.location).is_relative_to(folder)
+    }
+    missing = len(listed - slices - {other.location.casefold() for other in batch.others})
+    unlisted = len(slices - listed)
+    if missing:
+        yield Finding(Outcome.WARNED, Reason.DICOMDIR_MISSING_FILES, found=missing)
+    if unlisted:
+        yield Finding(Outcome.WARNED, Reason.DICOMDIR_NOT_LISTED, found=unlisted)
+
+
+def refused_beside(batch: Batch) -> Counter[PurePath]:
+    """Return, for each folder, how many refused files in it name no study and may belong to one beside them."""
+    return Counter(
+        PurePath(other.location).parent
+        for other in batch.others
+        if other.finding.outcome is Outcome.REFUSED and not other.study_instance_uid
+    )

@@ -1,0 +1,103 @@
+"""The same score again, compared (design D8): a stored result is proven, or the difference is named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from aicorona_desktop.core.errors import AicoronaError
+from aicorona_desktop.core.files import FileRef
+from aicorona_desktop.core.findings import Finding
+from aicorona_desktop.core.score import Score
+from aicorona_desktop.core.study import Series, SeriesChoice, Study
+from aicorona_desktop.dicom.client import Reader
+from aicorona_desktop.dicom.series import studies_of
+from aicorona_desktop.history.store import History
+from aicorona_desktop.intake.opening import read_again
+from aicorona_desktop.model.client import Scorer
+from aicorona_desktop.triage.reading import Batch
+from aicorona_desktop.triage.score_study import StudyScoring
+
+TOLERANCE_LOGIT = 1e-2  # between providers or machines (design D7)
+
+
+class RescoreError(AicoronaError):
+    """The stored score could not be computed again."""
+
+
+class Verdict(StrEnum):
+    """How a new score compares with the stored one."""
+
+    IDENTICAL = "identical"
+    WITHIN_TOLERANCE = "within tolerance"
+    DIFFERENT = "different"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A stored score beside the same score computed now.
+
+    `largest_difference` is over the logits of every slice; `explanation` names what changed.
+    """
+
+    verdict: Verdict
+    stored: Score
+    now: Score
+    largest_difference: float
+    explanation: str
+
+
+def verify(study_instance_uid: str, history: History, reader: Reader, scorer: Scorer) -> Comparison:
+    """Compute the stored score of a study again, from its files, and compare every slice.
+
+    Raises:
+        RescoreError: there is no stored score, the pack is another one, or a file is gone or has changed.
+    """
+    stored = history.result(study_instance_uid)
+    if stored is None:
+        raise RescoreError("There is no stored score for this study.")
+    if stored.score.pack_sha256 != scorer.pack.sha256:
+        raise RescoreError(f"The score was made by another model pack ({stored.score.pack}); name it with --pack.")
+    series = _series_of(stored.score, stored.series_instance_uid, history.files(study_instance_uid), reader)
+    walk = StudyScoring(Study(study_instance_uid, (series,)), reader, scorer, choice=SeriesChoice(series, "as stored"))
+    walk.advance()
+    return _compare(stored.score, walk.score())
+
+
+def _series_of(score: Score, series_instance_uid: str, files: tuple[FileRef, ...], reader: Reader) -> Series:
+    """Read the headers of the stored files again; the series must hold every slice that was scored, unchanged."""
+    batch = Batch()
+    for file in files:
+        data = read_again(file)
+        if isinstance(data, Finding):
+            continue  # a file that was not scored may be gone; one that was is noticed below
+        batch.take(file, reader.examine(data, file.sha256))
+    studies = studies_of(batch.instances, ())
+    series = next(
+        (one for study in studies for one in study.series if one.series_instance_uid == series_instance_uid), None
+    )
+    if series is None:
+        raise RescoreError("The files of the scored series are gone; the score can't be repeated.")
+    there = {(one.identity, one.file.sha256) for one in series.instances}
+    missing = sum(pair not in there for pair in zip(score.slice_identities, score.slice_sha256, strict=True))
+    if missing:
+        raise RescoreError(f"{missing} of the scored files are gone or have changed; the score can't be repeated.")
+    return series
+
+
+def _compare(stored: Score, now: Score) -> Comparison:
+    """Compare slice by slice; the study's logits follow from them."""
+    if stored.slice_identities != now.slice_identities:
+        return Comparison(Verdict.DIFFERENT, stored, now, float("inf"), "Other slices are used now than then.")
+    then, again = (np.asarray(score.slice_contributions, np.float64) for score in (stored, now))
+    difference = float(np.abs(then - again).max())
+    if difference == 0.0 and stored.logits == now.logits and stored.probabilities == now.probabilities:
+        return Comparison(Verdict.IDENTICAL, stored, now, 0.0, "Every slice has the same answer, bit by bit.")
+    where = "" if stored.provider == now.provider else f" It was scored on {stored.provider}, now on {now.provider}."
+    if difference <= TOLERANCE_LOGIT:
+        sentence = f"The largest difference of a slice's logit is {difference:.2g}, allowed {TOLERANCE_LOGIT:g}.{where}"
+        return Comparison(Verdict.WITHIN_TOLERANCE, stored, now, difference, sentence)
+    sentence = f"A slice's logit differs by {difference:.2g}, allowed {TOLERANCE_LOGIT:g}.{where}"
+    return Comparison(Verdict.DIFFERENT, stored, now, difference, sentence)

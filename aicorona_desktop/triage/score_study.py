@@ -1,0 +1,287 @@
+"""One study from its files to an outcome; reads like the street.
+
+Slices are read in any-time order: the used half spread evenly from the first on (design D6), the slices that
+only the gate wants in between, so that reading hides behind inference. A preliminary score stands after
+eight slices, the final one when all are scored and the gate has seen every slice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from aicorona_desktop.core.files import FileRef
+from aicorona_desktop.core.findings import Finding, Outcome, Reason, worst
+from aicorona_desktop.core.rows import State
+from aicorona_desktop.core.score import Score, SliceScore
+from aicorona_desktop.core.study import LeftOut, Series, SeriesChoice, Study
+from aicorona_desktop.dicom.client import Reader
+from aicorona_desktop.dicom.gate import PixelCheck, check_series, may_be_scored, merged
+from aicorona_desktop.dicom.protocol import SliceRead
+from aicorona_desktop.dicom.series import choose_series
+from aicorona_desktop.dicom.volume import to_standard_orientation
+from aicorona_desktop.intake.opening import read_again
+from aicorona_desktop.model.client import Scorer
+from aicorona_desktop.model.score import ScoredSlice, score_of
+from aicorona_desktop.model.selection import anytime, selected
+
+PRELIMINARY_SLICES = 8
+LEAD = 4  # slices submitted before the first one that only the gate wants: enough for every worker to have a next
+
+ReadFile = Callable[[FileRef], bytes | Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """What became of a study: its state, every finding, the chosen series, and the score if there is one."""
+
+    study: Study
+    choice: SeriesChoice
+    state: State
+    findings: tuple[Finding, ...]
+    score: Score | None
+    seconds_read: float
+    seconds_infer: float
+    slice_scores: Mapping[int, SliceScore]
+
+
+class StudyScoring:
+    """The walk of one study; may pause between two slices and go on later.
+
+    `preliminary()` scores the first slices; `advance()` goes on until all is read and scored, or until
+    `should_yield` says that somebody else is more urgent; `result()` closes the walk.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        reader: Reader,
+        scorer: Scorer,
+        choice: SeriesChoice | None = None,
+        read_file: ReadFile = read_again,
+    ) -> None:
+        self._study = study
+        self._reader = reader
+        self._scorer = scorer
+        self._read_file = read_file
+        self._choice = choice or choose_series(study)
+        self._scores: dict[str, SliceScore] = {}
+        self._seconds_read = 0.0
+        self._seconds_infer = 0.0
+        self._series = Series("", ())
+        self._selected: tuple[int, ...] = ()
+        self._waiting: deque[int] = deque()
+        self._quick: tuple[Finding, ...] = ()
+        self._begin(self._choice.series or self._series)
+
+    @property
+    def choice(self) -> SeriesChoice:
+        """The series that is scored, as it stands after what was read so far."""
+        return replace(self._choice, series=self._series) if self._choice.series else self._choice
+
+    @property
+    def can_be_scored(self) -> bool:
+        """Whether a series has passed the header rules and nothing read since speaks against scoring it."""
+        return self._choice.series is not None and may_be_scored(self._findings())
+
+    @property
+    def slices_scored(self) -> int:
+        """How many slices of the used part have been scored."""
+        return len(self._scores)
+
+    @property
+    def slices_to_score(self) -> int:
+        """How many slices the slice rule of the pack uses."""
+        return len(self._selected)
+
+    def preliminary(self, slices: int = PRELIMINARY_SLICES) -> Score | None:
+        """Score the first slices of the any-time order; None where the study turns out unsuitable or damaged."""
+        order = anytime(self._selected)[:slices]
+        self._run(deque(index for index in order if index in self._waiting), lambda: False)
+        if self._damaged or not self._scores:
+            return None
+        self._quick = self._gate.quick_findings() if self._gate else ()
+        return self.score(preliminary=len(self._scores) < len(self._selected)) if self.can_be_scored else None
+
+    def advance(self, should_yield: Callable[[], bool] = lambda: False) -> bool:
+        """Read and score what is left; return whether all is done (False: it yielded)."""
+        while True:
+            self._run(self._waiting, should_yield)
+            if self._waiting:
+                return False
+            if not self._damaged:
+                return True
+            self._go_on_without_damaged()
+
+    def result(self) -> StudyResult:
+        """Return what became of the study, after `advance` returned True."""
+        if self._gate is not None and may_be_scored(self._quick):
+            self._quick = self._gate.findings()  # the whole volume's answer replaces the quick look's
+        findings, score = self._findings(), None
+        if self._choice.series is not None and may_be_scored(findings):
+            score, findings = self._final_score(findings)
+        return StudyResult(
+            self._study,
+            replace(self._choice, series=replace(self._series, findings=findings))
+            if self._choice.series
+            else self._choice,
+            _state(score, findings, self._study),
+            findings,
+            score,
+            self._seconds_read,
+            self._seconds_infer,
+            {index: self._scores[self._identity(index)] for index in self._selected} if score else {},
+        )
+
+    def _begin(self, series: Series) -> None:
+        self._series = series
+        count = len(series.instances)
+        self._selected = selected(count, self._scorer.pack.slice_rule) if count else ()
+        self._gate = PixelCheck(series) if count else None
+        self._quick = ()
+        self._notes: dict[Finding, None] = {}
+        self._damaged: dict[int, Finding] = {}
+        used = set(self._selected)
+        self._waiting = deque(interleaved(anytime(self._selected), [i for i in range(count) if i not in used], LEAD))
+
+    def _run(self, indices: deque[int], should_yield: Callable[[], bool]) -> None:
+        """Read the slices at `indices`, hand the used ones to the scorer, and wait until those are back."""
+        used, started = set(self._selected), time.monotonic()
+        for frames, frame, answer in self._reader.read_slices(self._items(indices, should_yield)):
+            self._seconds_read += time.monotonic() - started
+            self._take(frames[frame], answer, used)
+            started = time.monotonic()
+        self._collect_until(lambda: False)
+
+    def _items(
+        self, indices: deque[int], should_yield: Callable[[], bool]
+    ) -> Iterator[tuple[dict[int, int], bytes, str, tuple[int, ...]]]:
+        """Yield (frame -> slice, bytes, SHA-256, frames); one item a file, however many frames."""
+        while indices and not should_yield():
+            file = self._series.instances[indices[0]].file
+            frames = {
+                self._series.instances[index].header.frame: index
+                for index in (tuple(indices) if self._is_multi_frame(indices[0]) else (indices[0],))
+                if self._series.instances[index].file == file
+            }
+            for index in frames.values():
+                indices.remove(index)
+                if indices is not self._waiting:
+                    self._waiting.remove(index)
+            data = self._read_file(file)
+            if isinstance(data, Finding):
+                self._damaged |= dict.fromkeys(frames.values(), data)
+            else:
+                yield frames, data, file.sha256, tuple(frames)
+
+    def _is_multi_frame(self, index: int) -> bool:
+        return self._series.instances[index].header.number_of_frames > 1
+
+    def _take(self, index: int, answer: SliceRead | Finding, used: set[int]) -> None:
+        header = self._series.instances[index].header
+        if isinstance(answer, SliceRead) and answer.hounsfield.shape != (header.rows, header.columns):
+            answer = Finding(Outcome.REFUSED, Reason.DECODE_FAILED, name="rows and columns")
+        if isinstance(answer, Finding):
+            self._damaged[index] = answer
+            return
+        hounsfield = to_standard_orientation(answer.hounsfield, header)
+        if self._gate is not None:
+            self._gate.add(index, hounsfield)
+        self._notes |= dict.fromkeys(answer.findings)
+        if index in used and self._identity(index) not in self._scores and may_be_scored(self._quick):
+            self._collect_until(lambda: self._scorer.room)
+            self._scorer.submit(index, hounsfield)
+        self._collect_until(lambda: True)
+
+    def _collect_until(self, enough: Callable[[], bool]) -> None:
+        """Take answers of the scorer: those that are there, then wait for more until it is enough or none is left."""
+        started = time.monotonic()
+        while (answer := self._scorer.next(0 if enough() else None)) is not None:
+            index, slice_score = answer
+            self._scores[self._identity(index)] = slice_score
+        self._seconds_infer += time.monotonic() - started
+
+    def _go_on_without_damaged(self) -> None:
+        """Take the slices that could not be read out of the series and judge it anew; what is scored stays."""
+        kept = tuple(one for index, one in enumerate(self._series.instances) if index not in self._damaged)
+        lost = tuple(
+            LeftOut(self._series.instances[index].file, finding, self._series.series_instance_uid)
+            for index, finding in sorted(self._damaged.items())
+        )
+        self._begin(
+            check_series(replace(self._series, instances=kept, left_out=self._series.left_out + lost, findings=()))
+        )
+
+    def _identity(self, index: int) -> str:
+        return self._series.instances[index].identity
+
+    def _findings(self) -> tuple[Finding, ...]:
+        series = self._series.findings if self._choice.series else self._choice.findings
+        return merged((*self._study.findings, *series, *self._notes, *self._quick))
+
+    def score(self, *, preliminary: bool = False) -> Score:
+        """Return the score of the slices that are scored, whatever the gate says; ValueError where there are none."""
+        slices = {
+            index: ScoredSlice(one.identity, one.file.sha256, self._scores[one.identity])
+            for index, one in enumerate(self._series.instances)
+            if index in set(self._selected) and one.identity in self._scores
+        }
+        return score_of(
+            self._scorer.pack,
+            slices,
+            slices_total=len(self._series.instances),
+            preliminary=preliminary,
+            provider=self._scorer.provider,
+            seconds_read=self._seconds_read,
+            seconds_infer=self._seconds_infer,
+        )
+
+    def _final_score(self, findings: tuple[Finding, ...]) -> tuple[Score | None, tuple[Finding, ...]]:
+        score = self.score()
+        distance, limit = score.training_distance, score.training_distance_limit
+        if distance is not None and limit is not None and distance > limit:
+            note = Finding(Outcome.WARNED, Reason.UNLIKE_TRAINING_DATA, found=distance, needed=limit)
+            findings = (*findings, note)
+        return score, merged((*findings, *self._scorer.notes))
+
+
+def interleaved(first: tuple[int, ...], second: list[int], lead: int) -> list[int]:
+    """Return `first` in its order with the members of `second` spread between them after a lead.
+
+    >>> interleaved((1, 2, 3, 4), [8, 9], 2)
+    [1, 2, 3, 8, 4, 9]
+    """
+    rest, order = deque(second), []
+    for place, index in enumerate(first):
+        order.append(index)
+        if place >= lead and rest:
+            order.append(rest.popleft())
+    return order + list(rest)
+
+
+def score_study(study: Study, reader: Reader, scorer: Scorer) -> StudyResult:
+    """Score one study in one go: the unit of the terminal, of verification and of a cluster (design 6)."""
+    walk = StudyScoring(study, reader, scorer)
+    if walk.can_be_scored:
+        walk.advance()
+    return walk.result()
+
+
+def _state(score: Score | None, findings: tuple[Finding, ...], study: Study) -> State:
+    """Return the state that a study ends in; `refused` only where no file of it was usable (design D16)."""
+    if score is not None:
+        return State.DONE
+    outcome = worst(findings)
+    if outcome is Outcome.REFUSED:
+        return State.UNSUITABLE if _has_readable_file(study) else State.REFUSED
+    return State.IGNORED if outcome is Outcome.IGNORED else State.UNSUITABLE
+
+
+def _has_readable_file(study: Study) -> bool:
+    left_out = chain(study.left_out, *(series.left_out for series in study.series))
+    return any(series.instances for series in study.series) or any(
+        one.finding.outcome is not Outcome.REFUSED for one in left_out
+    )
