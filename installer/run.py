@@ -328,7 +328,8 @@ def training_steps(python: str, wish: str) -> list[tuple[str, list[str]]]:
     if not wish:
         return []
     torch = "torch" if wish == "1" else wish
-    return [("training extra", [python, "-m", "pip", "install", "--quiet", "--no-input", torch, "-e", ".[train]"])]
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-input", "--no-build-isolation"]
+    return [("training extra", [*pip, torch, "--editable", ".[train]"])]
 
 
 def wheel(arguments: list[str]) -> int:

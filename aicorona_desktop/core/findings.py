@@ -171,6 +171,7 @@ class Reason(Enum):
     RESCALE_RANGE = "The rescale slope or intercept is out of range (rescale {found:g}): the values are not HU."
     RESCALE_TYPE = "The rescale type is {name}, not HU."
     MONOCHROME1 = "The photometric interpretation is MONOCHROME1; the picture was inverted."
+    PADDING_UNDECLARED = "The field around the picture holds {found:.0f} HU, which no tag declares as padding."
     AIR_ODD = "The darkest values are unusual for air: {found:.0f} HU."
     NOT_HU = "The values are not HU: air lies at {found:.0f} HU, -1100 to -850 expected."
     NO_BODY = "There is no body in the pictures: {found:.0f} % soft tissue by HU, {needed:.0f} % needed."

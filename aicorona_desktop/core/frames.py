@@ -100,6 +100,8 @@ def _encode(  # noqa: C901, PLR0912 - a table of types reads best as one ladder
     elif field is True or field is False:
         parts.append(b"T" if field else b"F")
     elif isinstance(field, int):
+        if not -(2**63) <= field < 2**63:
+            raise FrameError("A number between our processes was too large.")
         parts.append(b"i" + _INT.pack(field))
     elif isinstance(field, float):
         parts.append(b"f" + _FLOAT.pack(field))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -118,8 +119,8 @@ class _Request:
 class Reader:
     """Reads DICOM files, disc directories, archives and pictures in a process of its own.
 
-    Use it from one thread at a time. A warm second process waits in the background, so that the next one
-    is there at once when the first ends.
+    Several threads may ask; the one process answers them in the order of their requests. A warm second
+    process waits in the background, so that the next one is there at once when the first ends.
 
     Raises:
         ReaderError: from any method, when no reader process can be started at all.
@@ -129,6 +130,7 @@ class Reader:
         self.limits = limits or ReaderLimits()
         self.restarts = 0  # after a death; replacing a reader that has read enough does not count
         self.walls: tuple[str, ...] = ()
+        self._lock = threading.RLock()  # over everything below, also while an answer is waited for
         self._arguments = ("--parent", str(os.getpid()), *arguments)
         self._queue: deque[_Request] = deque()  # not done yet, in the order of the answers
         self._last_number = 0
@@ -152,12 +154,13 @@ class Reader:
 
     def close(self) -> None:
         """End both processes; what is under way is lost."""
-        self._queue.clear()
-        self._archive = None
-        for child in (self._child, self._spare):
-            if child is not None:
-                child.close()
-        self._spare = None
+        with self._lock:
+            self._queue.clear()
+            self._archive = None
+            for child in (self._child, self._spare):
+                if child is not None:
+                    child.close()
+            self._spare = None
 
     @property
     def process_id(self) -> int:
@@ -212,10 +215,11 @@ class Reader:
             most = LARGEST_ARCHIVE_BYTES / MIB
             return Finding(Outcome.REFUSED, Reason.ARCHIVE_TOO_LARGE, found=len(data) / MIB, needed=most)
         request = _Request(Ask.ARCHIVE, data, sha256, (ArchiveListed, Finding))
-        value = self._answer(request)
-        if isinstance(value, Finding):
-            return value
-        self._archive, self._archive_loaded = request, True
+        with self._lock:
+            value = self._answer(request)
+            if isinstance(value, Finding):
+                return value
+            self._archive, self._archive_loaded = request, True
         return cast("ArchiveListed", value).members
 
     def archive_member(self, member: ArchiveMember) -> bytes | Finding:
@@ -225,12 +229,12 @@ class Reader:
             ReaderError: no archive has been listed.
         """
         while True:
-            archive = self._loaded_archive()
-            if isinstance(archive, Finding):
-                return archive
-            identity = f"{archive.sha256}#{member.index}"
-            request = _Request(Ask.MEMBER, b"", identity, (MemberRead, Finding), (member.index,))
-            value = self._answer(request)
+            with self._lock:
+                archive = self._loaded_archive()
+                if isinstance(archive, Finding):
+                    return archive
+                identity = f"{archive.sha256}#{member.index}"
+                value = self._answer(_Request(Ask.MEMBER, b"", identity, (MemberRead, Finding), (member.index,)))
             if isinstance(value, Finding):
                 return value
             if isinstance(value, MemberRead):
@@ -257,7 +261,8 @@ class Reader:
         try:
             while True:
                 for key, request in islice(coming, self.limits.in_flight - len(asked)):
-                    self._ask(request)
+                    with self._lock:
+                        self._ask(request)
                     asked.append((key, request))
                 if not asked:
                     return
@@ -266,9 +271,10 @@ class Reader:
                     yield key, frame, self._next_value(request)
                 asked.popleft()
         finally:  # the caller may have lost interest
-            for _, request in asked:
-                if request.number == 0 and request in self._queue:
-                    self._queue.remove(request)
+            with self._lock:
+                for _, request in asked:
+                    if request.number == 0 and request in self._queue:
+                        self._queue.remove(request)
 
     def _ask(self, request: _Request) -> None:
         size = len(request.content)
@@ -283,9 +289,10 @@ class Reader:
                 self._send_waiting()
 
     def _next_value(self, request: _Request) -> object:
-        while not request.values:
-            self._advance()
-        return request.values.popleft()
+        with self._lock:
+            while not request.values:
+                self._advance()
+            return request.values.popleft()
 
     def _advance(self) -> None:
         """Bring the first request in the queue one answer on, or one death."""
@@ -305,9 +312,11 @@ class Reader:
 
     def _send_waiting(self) -> None:
         sent = any(request.number for request in self._queue)
-        if self._worn_out:
-            if sent:
-                return  # let it finish first
+        if self._worn_out and sent:
+            return  # let it finish first
+        died_idle = not sent and not self._child.alive  # no file is to blame
+        if self._worn_out or died_idle:
+            self.restarts += died_idle
             self._replace()
             self._make_ready()
         depth = 1 if self._queue and self._queue[0].alone else self.limits.in_flight

@@ -547,7 +547,11 @@ class PixelCheck:
     def quick_findings(self) -> tuple[Finding, ...]:
         """Return what the slices seen so far say by value alone: air, body, constant slices, range."""
         seen = [one for one in self._slices if one is not None]
-        return merged(_value_findings(np.stack(seen))) if seen else ()
+        if not seen:
+            return ()
+        coarse = np.stack(seen)
+        undeclared = tuple(_mark_undeclared_padding(coarse))
+        return merged((*undeclared, *_value_findings(coarse)))
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what all slices say: also lungs, and whether neighbours resemble each other.
@@ -559,13 +563,34 @@ class PixelCheck:
         if not places:
             return ()
         coarse = np.stack([one for one in self._slices if one is not None])
-        by_value = merged(_value_findings(coarse))
+        undeclared = tuple(_mark_undeclared_padding(coarse))
+        by_value = merged((*undeclared, *_value_findings(coarse)))
         if not may_be_scored(by_value):
             return by_value
         coarse[coarse == PADDING] = PADDING_HU
         adjoining = np.diff(places) == 1
         every_nth, voxel_mm3 = coarse[:: self._lung_step], self._voxel_mm3 * self._lung_step
         return merged((*by_value, *_lung_findings(every_nth, voxel_mm3), *_neighbour_findings(coarse, adjoining)))
+
+
+def _mark_undeclared_padding(coarse: NDArray[np.int16]) -> Iterator[Finding]:
+    """Mark, in place, the constant value that some scanners put around a round field without declaring it.
+
+    Only one value far below air, which the corners of the slices hold, is taken for it; anything else below
+    the range of HU stays what it is: a reason not to score.
+    """
+    corners = coarse[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    value = int(corners[0, 0])
+    beyond = (coarse < GATE.value_from_hu) & (coarse != PADDING)
+    if (
+        value == PADDING
+        or value >= GATE.value_from_hu
+        or not (corners == value).all()
+        or (coarse[beyond] != value).any()
+    ):
+        return
+    coarse[beyond] = PADDING
+    yield _warned(Reason.PADDING_UNDECLARED, value)
 
 
 def _value_findings(coarse: NDArray[np.int16]) -> Iterator[Finding]:

@@ -31,6 +31,7 @@ from aicorona_desktop.model.providers import (
     ProofRecord,
     choose,
     clashing_runtimes,
+    installed_version,
     proof_of,
     worker_count,
 )
@@ -344,8 +345,7 @@ class Scorer:
             engines.close()
 
     def _choice(self, engines: _Engines, cpu: _Engine) -> Choice:
-        runtime = cpu.runtime + (f", {self._wish}" if self._wish.startswith("openvino") else "")
-        machine = Machine(self.pack.sha256, runtime, cpu.device)
+        machine = Machine(self.pack.sha256, f"{cpu.runtime}, openvino {installed_version('openvino')}", cpu.device)
         choice = choose(
             self._wish, cpu.available, self.pack.tolerance, engines.proof, record=self._record, machine=machine
         )

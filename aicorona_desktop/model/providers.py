@@ -184,6 +184,14 @@ def clashing_runtimes(installed: Callable[[str], object] = metadata.distribution
     return (Finding(Outcome.WARNED, Reason.RUNTIMES_CLASH, name=", ".join(found)[:64]),)
 
 
+def installed_version(package: str) -> str:
+    """Return the version of a package, or an empty text: what is installed later asks for a new proof."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def worker_count(provider: str = "cpu") -> int:
     """Return how many slices are scored at once: one a physical core, as memory allows, at most eight; one on a GPU."""
     if provider in AUTOMATIC:

@@ -37,6 +37,7 @@ from aicorona_desktop.core.rows import Row, State
 from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.core.study import Study
 from aicorona_desktop.dicom.client import Reader
+from aicorona_desktop.dicom.lungs import load_labelling
 from aicorona_desktop.dicom.thresholds import GATE
 from aicorona_desktop.history.store import History, HistoryError
 from aicorona_desktop.intake.folders import FolderWatch
@@ -138,6 +139,7 @@ class Engine:
 
     def _work(self) -> None:
         try:
+            load_labelling()  # a tenth of a second that no study should wait for
             while not self._stopping.is_set():
                 if not (self._read_submitted() or self._look_into_folders() or self._score_next()):
                     self._rest()

@@ -69,6 +69,7 @@ class StudyScoring:
         self._read_file = read_file
         self._choice = choice or choose_series(study)
         self._scores: dict[str, SliceScore] = {}
+        self._notes_before = len(scorer.notes)  # what happened to earlier studies is not this one's
         self._seconds_read = 0.0
         self._seconds_infer = 0.0
         self._series = Series("", ())
@@ -243,9 +244,10 @@ class StudyScoring:
         score = self.score()
         distance, limit = score.training_distance, score.training_distance_limit
         if distance is not None and limit is not None and distance > limit:
-            note = Finding(Outcome.WARNED, Reason.UNLIKE_TRAINING_DATA, found=distance, needed=limit)
+            # A note on the answer, not on the input: the files were read without complaint.
+            note = Finding(Outcome.SCORED, Reason.UNLIKE_TRAINING_DATA, found=distance, needed=limit)
             findings = (*findings, note)
-        return score, merged((*findings, *self._scorer.notes))
+        return score, merged((*findings, *self._scorer.notes[self._notes_before :]))
 
 
 def interleaved(first: tuple[int, ...], second: list[int], lead: int) -> list[int]:

@@ -112,9 +112,9 @@ ROWS: list[tuple[PhantomSeries, dict[Reason, Outcome]]] = [
     (chest().tagged(slice_thickness_mm=None), {}),
     # tilt
     (chest().tagged(**tilted(1.0)), {}),
-    (chest().tagged(**tilted(1.1)), {Reason.TILT: W}),
+    (chest().tagged(**tilted(1.05)), {Reason.TILT: W}),
     (chest().tagged(**tilted(8.0)), {Reason.TILT: W}),
-    (chest().tagged(**tilted(8.1)), {Reason.TILT_TOO_LARGE: U}),
+    (chest().tagged(**tilted(8.05)), {Reason.TILT_TOO_LARGE: U}),
     (chest().tagged(gantry_tilt_deg=15.0), {Reason.TILT_TAG_ONLY: W}),
     (chest().tagged(gantry_tilt_deg=-15.0, **tilted(3)), {Reason.TILT: W}),
     # orientation
@@ -125,14 +125,18 @@ ROWS: list[tuple[PhantomSeries, dict[Reason, Outcome]]] = [
     (chest().tagged(**rotated(90)), {}),
     (chest().tagged(row_cosines=(-1.0, 0.0, 0.0)), {}),
     (chest().tagged(7, **tilted(0.5)), {}),
-    (chest().tagged(7, **tilted(0.6)), {Reason.MIXED_ORIENTATION: U}),
+    (chest().tagged(7, **tilted(0.52)), {Reason.MIXED_ORIENTATION: U}),
     (chest().tagged(column_cosines=(0.0, 0.0, -1.0)), {Reason.NOT_AXIAL: U}),
     (chest().tagged(row_cosines=(0.0, 1.0, 0.0), column_cosines=(0.0, 0.0, -1.0)), {Reason.NOT_AXIAL: U}),
     # duplicates
     (chest().plus(chest().renamed("phase")), {Reason.SAME_POSITION_OTHER_UID: U}),
-    (chest().at(lambda index: index * 5.0 - (4.96 if index == 9 else 0)), {
+    (chest().at(lambda index: index * 5.0 - (4.95 if index == 9 else 0)), {
         Reason.SAME_POSITION_OTHER_UID: U, Reason.SLICE_MISSING: W,
     }),
+    (
+        chest().at(lambda index: index * 5.0 - (4.94 if index == 9 else 0)),
+        {Reason.SPACING_TOO_UNEVEN: U, Reason.SLICE_MISSING: W},
+    ),
     # acquisitions
     (chest().tagged(*range(20, 40), convolution_kernel="B20f"), {Reason.MIXED_ACQUISITION: W}),
     (chest().tagged(*range(20, 40), kvp=100.0), {Reason.MIXED_ACQUISITION: W}),
@@ -214,15 +218,19 @@ def test_a_gap_is_named_with_its_width_and_the_width_expected():
     assert finding == Finding(Outcome.WARNED, Reason.SLICE_MISSING, found=10.0, needed=5.0)
 
 
-def test_an_oblique_stack_of_less_than_20_degrees_is_shown():
-    oblique = chest().tagged(**tilted(10))
-    normal = np.array((0, -math.sin(math.radians(10)), math.cos(math.radians(10))))
+@pytest.mark.parametrize(
+    ("degrees", "expected"),
+    [(4.95, {}), (5.05, {Reason.NOT_AXIAL: W}), (19.95, {Reason.NOT_AXIAL: W}), (20.05, {Reason.NOT_AXIAL: U})],
+)
+def test_a_stack_that_travels_along_an_oblique_normal_is_off_axis(degrees: float, expected: dict[Reason, Outcome]):
+    oblique = chest().tagged(**tilted(degrees))
+    normal = np.array((0, -math.sin(math.radians(degrees)), math.cos(math.radians(degrees))))
     instances = tuple(
         replace(one, header=replace(one.header, image_position_mm=tuple((5.0 * index * normal).tolist())))
         for index, one in enumerate(oblique.instances)
     )
 
-    assert PhantomSeries(instances).outcomes() == {Reason.NOT_AXIAL: W}
+    assert PhantomSeries(instances).outcomes() == expected
 
 
 @pytest.mark.parametrize(
@@ -427,7 +435,21 @@ def test_padding_counts_as_air_but_not_into_the_percentile():
     round_field = np.where(row**2 + column**2 > (MATRIX / 2) ** 2, PADDING, thorax())
 
     assert found(round_field) == {}
-    assert found(np.where(round_field == PADDING, -2000, round_field)) == {Reason.NOT_HU: U, Reason.OUT_OF_RANGE_HU: U}
+    assert found(np.where(round_field == PADDING, -2000, round_field)) == {Reason.PADDING_UNDECLARED: W}
+
+
+def test_two_undeclared_values_below_air_are_no_hu():
+    volume = thorax().copy()
+    volume[:, :20], volume[:, 20:24] = -3024, -2000
+
+    assert found(volume) == {Reason.NOT_HU: U, Reason.OUT_OF_RANGE_HU: U}
+
+
+def test_an_undeclared_field_that_leaves_the_corners_free_is_no_padding():
+    volume = thorax().copy()
+    volume[:, 40:60, 40:80] = -3024
+
+    assert Reason.OUT_OF_RANGE_HU in found(volume)
 
 
 @pytest.mark.parametrize(("percent", "is_body"), [(9.5, False), (10.5, True)])
@@ -455,6 +477,31 @@ def test_one_percent_of_impossible_values_is_allowed(share: float, too_much: boo
     volume[np.random.default_rng(1).random(volume.shape) < share] = 5000
 
     assert (Reason.OUT_OF_RANGE_HU in found(volume)) is too_much
+
+
+@pytest.mark.parametrize(("tissue_hu", "is_body"), [(-201, False), (-200, True), (300, True), (301, False)])
+def test_soft_tissue_lies_between_fat_and_soft_bone(tissue_hu: int, is_body: bool):
+    volume = np.where(thorax() > -300, tissue_hu, np.minimum(thorax(), -300))
+
+    assert (Reason.NO_BODY not in found(volume)) is is_body
+
+
+@pytest.mark.parametrize(
+    ("odd_hu", "is_possible"), [(-1101, False), (-1100, True), (3100, True), (3101, False), (PADDING, True)]
+)
+def test_values_are_possible_up_to_the_ends_of_the_range(odd_hu: int, is_possible: bool):
+    volume = thorax().copy()
+    volume[np.random.default_rng(1).random(volume.shape) < 0.02] = odd_hu
+
+    assert (Reason.OUT_OF_RANGE_HU not in found(volume)) is is_possible
+
+
+@pytest.mark.parametrize(("hollow_hu", "is_lung"), [(-951, False), (-950, True), (-600, True), (-599, False)])
+def test_lung_is_what_has_the_density_of_lung(hollow_hu: int, is_lung: bool):
+    volume = without_lungs(thorax()).copy()
+    volume[10:30, 40:80, 40:80] = hollow_hu
+
+    assert (Reason.NO_LUNGS not in found(volume)) is is_lung
 
 
 def without_lungs(hounsfield: NDArray[np.int16]) -> NDArray[np.int16]:

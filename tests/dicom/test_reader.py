@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import errno
 import io
+import os
+import signal
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,6 +173,18 @@ def test_after_a_death_the_waiting_process_takes_over() -> None:
         assert reader.restarts == 1
 
 
+def test_no_file_is_blamed_for_a_reader_that_died_idle(touchy_reader: Reader) -> None:
+    examined(touchy_reader, b"")
+    before = touchy_reader.restarts
+    os.kill(touchy_reader.process_id, signal.SIGTERM)
+    time.sleep(0.3)
+
+    answer = examined(touchy_reader, ct_file(PatientID="NEXT"))
+
+    assert answer.patient_id == "NEXT"
+    assert touchy_reader.restarts == before + 1
+
+
 def test_many_deaths_in_a_short_time_are_trouble() -> None:
     with Reader(ReaderLimits(deaths=2, strikes=2), ["--allow-test-faults"]) as reader:
         assert not reader.struggling
@@ -233,6 +248,23 @@ def test_two_questions_may_be_asked_by_turns(reader: Reader) -> None:
         assert answer.headers
         assert isinstance(read, SliceRead)
         assert read.hounsfield[0, 0] == key
+
+
+def test_two_threads_get_their_own_answers(reader: Reader) -> None:
+    seen: dict[str, list[str]] = {"A": [], "B": []}
+
+    def ask(name: str) -> None:
+        contents = [ct_file(PatientID=f"{name}{index}") for index in range(30)]
+        answers = reader.examine_all((index, content, sha256(content)) for index, content in enumerate(contents))
+        seen[name] = [answer.patient_id for _, answer in answers]
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in seen]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert seen == {name: [f"{name}{index}" for index in range(30)] for name in seen}
 
 
 def test_a_question_that_nobody_waits_for_does_not_disturb_the_next(reader: Reader) -> None:

@@ -18,6 +18,7 @@ from aicorona_desktop.model.providers import (
     ProofRecord,
     choose,
     clashing_runtimes,
+    installed_version,
     proof_of,
     worker_count,
 )
@@ -218,6 +219,11 @@ def test_two_editions_of_the_runtime_are_complained_about() -> None:
     (finding,) = clashing_runtimes(installed("onnxruntime", "onnxruntime-gpu"))  # type: ignore[arg-type]
     assert finding.reason is Reason.RUNTIMES_CLASH
     assert "onnxruntime, onnxruntime-gpu" in str(finding)
+
+
+def test_the_version_of_a_package_that_is_not_there_is_empty() -> None:
+    assert installed_version("numpy") == np.__version__
+    assert installed_version("aicorona-no-such-package") == ""
 
 
 def test_workers_fit_the_machine() -> None:

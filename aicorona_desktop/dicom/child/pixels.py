@@ -178,4 +178,5 @@ def _shifted(stored: Stored, intercept: int) -> NDArray[np.int16]:
 
 def _inverted(values: NDArray[np.int16], counted: NDArray[np.int16]) -> NDArray[np.int16]:
     both = np.int32(int(counted.min()) + int(counted.max()))
-    return np.clip(both - values, -LARGEST_HU, LARGEST_HU).astype(np.int16)
+    inverted: NDArray[np.int16] = np.clip(both - values, -LARGEST_HU, LARGEST_HU).astype(np.int16)
+    return inverted
