@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import string
@@ -14,12 +15,16 @@ from pathlib import Path
 
 import hooks
 import lock
+import numpy as np
+import pydicom
 import pytest
 import run
 
 import aicorona_desktop
 from aicorona_desktop.cli.main import parser
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
+from aicorona_desktop.dicom.writing import ct_slice, uid_of
+from aicorona_desktop.imaging.phantom import Thorax
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -97,8 +102,23 @@ def test_the_search_for_them_finds_them(line: str):
     assert found(MACHINE_WORDS, {"a file": line}) == [f"a file:1: {line}"]
 
 
-def test_no_file_is_a_dicom_file():
+def test_no_file_is_a_dicom_file_but_the_samples():
     assert hooks.refused("dicom", committed()) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "resources" / "samples").iterdir()), ids=lambda path: path.stem)
+def test_a_sample_holds_what_our_code_writes_and_nothing_else(path: Path):
+    thorax = Thorax(slices=40, matrix=64)
+    words = {"PatientName": "Sample^Synthetic", "PatientID": "SAMPLE", "Modality": "CT"}
+    uids = {name: uid_of("sample", name) for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")}
+    plain = ct_slice(thorax.slice(20), thorax.positions_mm[20], thorax.pixel_spacing_mm, words | uids)
+    ours, sample = pydicom.dcmread(io.BytesIO(plain)), pydicom.dcmread(path)
+
+    assert np.array_equal(sample.pixel_array, ours.pixel_array)
+    for dataset in (ours, sample):
+        del dataset.PixelData
+    assert sample == ours
+    assert not any(path.read_bytes()[: hooks.DICOM_MARK_AT])
 
 
 def test_no_file_is_over_25_mib():

@@ -103,6 +103,7 @@ class Engine:
         self._last_progress = 0.0
         self._stopping = threading.Event()
         self._idle = threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self.failure: BaseException | None = None
 
@@ -114,6 +115,7 @@ class Engine:
         """Read and score what lies under these paths now; returns at once."""
         self._idle.clear()
         self._submitted.put(tuple(paths))
+        self._wake.set()
 
     def watch(self, folder: Path) -> None:
         """Look into a folder for new files for as long as the engine runs."""
@@ -130,6 +132,7 @@ class Engine:
     def stop(self, timeout_s: float = 2.0) -> None:
         """Stop after the slice under way; what is unfinished goes on at the next start."""
         self._stopping.set()
+        self._wake.set()
         self._scorer.cancel()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
@@ -152,7 +155,8 @@ class Engine:
     def _rest(self) -> None:
         if not self._settling.growing and self._submitted.empty():
             self._idle.set()
-        self._stopping.wait(IDLE_S)
+        self._wake.wait(IDLE_S)
+        self._wake.clear()
 
     # --- reading ---------------------------------------------------------------------------------------------
 

@@ -29,6 +29,15 @@ def test_the_mark_anywhere_else_is_not_dicom(tmp_path: Path, content: bytes):
     assert hooks.refused("dicom", [path]) == []
 
 
+def test_only_small_files_pass_as_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hooks, "SAMPLES", tmp_path)
+    small, large = tmp_path / "small.dcm", tmp_path / "large.dcm"
+    for path, size in ((small, 4096), (large, hooks.LARGEST_SAMPLE_BYTES)):
+        path.write_bytes(bytes(128) + b"DICM" + bytes(size))
+
+    assert [sentence.split()[0] for sentence in hooks.refused("dicom", [small, large])] == [str(large)]
+
+
 def test_a_file_over_25_mib_is_refused_and_one_of_25_mib_is_not(tmp_path: Path):
     just, over = tmp_path / "just", tmp_path / "over"
     for path, size in ((just, hooks.LARGEST_BYTES), (over, hooks.LARGEST_BYTES + 1)):
