@@ -24,6 +24,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from aicorona_desktop.cli.options import new_file
 from aicorona_desktop.core.child_process import program
 from aicorona_desktop.core.durable import write_file
 from aicorona_desktop.core.errors import AicoronaError
@@ -85,7 +86,7 @@ class Figure:
 def add(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("bench", help="measure how fast this machine scores", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON to FILE")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures as JSON to FILE")
     parser.add_argument("--rounds", type=int, default=FEWEST_ROUNDS, metavar="N", help="at least 15 for a fair figure")
     parser.set_defaults(run=run)
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aicorona_desktop.app.services import chosen_pack
-from aicorona_desktop.cli.options import WrongUseError, add_model, existing
+from aicorona_desktop.cli.options import WrongUseError, add_model, existing, new_file, tell_notes
 from aicorona_desktop.cli.report import NOTICE
 from aicorona_desktop.core.durable import write_file
 from aicorona_desktop.core.errors import AicoronaError
@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("path", type=Path, metavar="PATH", help="a study: a folder, a file or a ZIP archive")
     parser.add_argument("--slice", dest="index", type=int, required=True, metavar="N")
-    parser.add_argument("--out", type=Path, required=True, metavar="PNG")
+    parser.add_argument("--out", type=new_file, required=True, metavar="PNG")
     parser.add_argument("--class", dest="shown", choices=CLASSES, default="covid", help="the class whose map is drawn")
     parser.add_argument("--opacity", type=float, default=0.35, metavar="0..1")
     add_model(parser)
@@ -75,11 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
         scored = dict(_scored(series, sorted({*used, arguments.index}), reader, scorer))
         hounsfield = next(pixels for _, pixels in _pixels(series, [arguments.index], reader))
         pack = scorer.pack
+        tell_notes(scorer)
     picture = _picture(hounsfield, scored, arguments)
     text = f"{NOTICE} Class activation map of {arguments.shown}: shows what moved the score, not where disease is."
     write_file(arguments.out, png_bytes(picture, {"Comment": text, "Source": f"{pack.title} ({pack.status_text})"}))
     place = "used by the model" if arguments.index in used else "outside the used half"
-    print(f"Slice {arguments.index} of 0..{len(series.instances) - 1}, {place}. {text}")
+    print(
+        f"Slice {arguments.index} of 0..{len(series.instances) - 1}, {place}. {text} {pack.title}: {pack.status_text}."
+    )
     return 0
 
 

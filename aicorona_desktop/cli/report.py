@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from rich.table import Table
 from aicorona_desktop.core.durable import write_file
 from aicorona_desktop.core.findings import Outcome
 from aicorona_desktop.core.rows import Lane, Row, State
+from aicorona_desktop.model.pack import STATUSES
 from aicorona_desktop.triage.outcomes import FileOutcome, file_outcomes
 from aicorona_desktop.triage.reading import NoInstance
 from aicorona_desktop.triage.score_study import StudyResult
@@ -109,9 +110,16 @@ def _nameless_object(files: list[NoInstance], outcome: Outcome, state: State) ->
     }
 
 
-def print_worklist(console: Console, rows: Iterable[Row], *, title: str = "Worklist") -> None:
+def about_packs(rows: Iterable[Row]) -> str:
+    """Say in plain words which model packs made the scores, and what they are worth."""
+    packs = dict.fromkeys((row.pack, row.pack_status) for row in rows if row.pack)
+    return " ".join(f"Scores by {pack}: {STATUSES.get(status, status)}." for pack, status in packs)
+
+
+def print_worklist(console: Console, rows: Sequence[Row], *, title: str = "Worklist") -> None:
     """Print the ranked table; texts from files are shown as they are, never as markup."""
-    table = Table(title=title, caption=NOTICE, expand=False, pad_edge=False)
+    caption = f"{NOTICE} {about_packs(rows)}".strip()
+    table = Table(title=title, caption=caption, expand=False, pad_edge=False)
     for heading, options in (
         ("Rank", {"justify": "right"}),
         ("Lane", {"no_wrap": True}),

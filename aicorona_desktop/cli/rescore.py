@@ -20,7 +20,7 @@ from aicorona_desktop.core.places import data_dir, packs_dir
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.history.store import History
 from aicorona_desktop.model.client import Scorer
-from aicorona_desktop.model.pack import find_packs, load_pack
+from aicorona_desktop.model.pack import STATUSES, find_packs, load_pack
 from aicorona_desktop.triage.rescore import Verdict, verify
 
 DIFFERENT = 1
@@ -59,9 +59,8 @@ def _verify(arguments: argparse.Namespace, history: History) -> int:
         comparison = verify(arguments.study, history, reader, scorer)
     console = Console()
     console.print(f"{comparison.verdict.value}: {comparison.explanation}", style="bold", markup=False)
-    console.print(
-        f"{comparison.now.pack} ({comparison.now.pack_status}), {len(comparison.now.slice_indices)} slices. {NOTICE}"
-    )
+    status, slices = STATUSES[comparison.now.pack_status], len(comparison.now.slice_indices)
+    console.print(f"{comparison.now.pack} ({status}), {slices} slices. {NOTICE}")
     if arguments.json is not None:
         answer = {
             "study_uid": arguments.study,

@@ -23,7 +23,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from aicorona_desktop.app.services import chosen_pack
-from aicorona_desktop.cli.options import WrongUseError, add_json, add_model, existing
+from aicorona_desktop.cli.options import WrongUseError, add_json, add_model, existing, tell_notes
 from aicorona_desktop.cli.report import NOTICE, write_json
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.dicom.client import Reader
@@ -67,9 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
     with Reader() as reader, Scorer(pack, arguments.provider) as scorer:
         scored = _score_all(wanted, reader, scorer)
         answers = [_answer(one, scored, scorer, features=arguments.features) for one in wanted]
+        tell_notes(scorer)
     if arguments.json is not None:
         write_json(arguments.json, answers)
-    _print(answers)
+    _print(answers, f"{NOTICE} {pack.title}: {pack.status_text}.")
     return 0
 
 
@@ -120,7 +121,8 @@ def _score_all(wanted: list[Wanted], reader: Reader, scorer: Scorer) -> dict[Pat
             path = paths[answer[0]]
             answers[path] = ScoredSlice(path.name, digests.pop(answer[0]), answer[1])
 
-    with Progress(console=Console(file=sys.stderr), transient=True) as progress:
+    console = Console(file=sys.stderr)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for ticket, path in enumerate(progress.track(paths, description="Scoring pictures")):
             picture = _read(path, reader)
             if isinstance(picture, Finding):
@@ -173,8 +175,8 @@ def _answer(
     return line
 
 
-def _print(answers: list[dict[str, Any]]) -> None:
-    table = Table(caption=NOTICE)
+def _print(answers: list[dict[str, Any]], caption: str) -> None:
+    table = Table(caption=caption)
     for heading in ("File", "Kind", "Normal", "Other", "COVID-19"):
         table.add_column(heading)
     for answer in answers:

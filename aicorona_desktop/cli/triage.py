@@ -94,7 +94,8 @@ class ProgressBar:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        self._progress = Progress(*columns, console=Console(file=sys.stderr), transient=True)
+        console = Console(file=sys.stderr)
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._reading = self._progress.add_task("Reading files", total=None)
         self._scoring: dict[str, Any] = {}
 

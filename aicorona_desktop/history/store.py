@@ -132,6 +132,14 @@ class History:
         with self._study(study_instance_uid) as (connection, study):
             recording.move(connection, study, state, cause, self._at(at))
 
+    def move_through(
+        self, study_instance_uid: str, steps: Sequence[tuple[State, str]], at: datetime | None = None
+    ) -> None:
+        """Record several states, each with its cause, in one transaction; raises as `move`."""
+        with self._study(study_instance_uid) as (connection, study):
+            for state, cause in steps:
+                recording.move(connection, study, state, cause, self._at(at))
+
     # --- what the model says ---------------------------------------------------------------------------------
 
     def record_result(

@@ -43,6 +43,7 @@ from aicorona_desktop.history.store import History, HistoryError
 from aicorona_desktop.intake.folders import FolderWatch
 from aicorona_desktop.intake.keeping import Spool
 from aicorona_desktop.intake.settling import StudySettling
+from aicorona_desktop.model.cache import SliceCache
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.triage.catalogue import Catalogue
 from aicorona_desktop.triage.queue import Queue
@@ -94,10 +95,12 @@ class Engine:
         self._queue = Queue(timedelta(minutes=settings.wait_cap_minutes))
         point = scorer.pack.operating_point
         self.operating_point = None if point is None else point.threshold
+        self._cache = SliceCache()
         self._walks: dict[str, StudyScoring] = {}
         self._submitted: queue.Queue[tuple[Path, ...]] = queue.Queue()
         self._watched: list[_Watched] = []
         self._settling = StudySettling(settings.quiet_time_s)
+        self._notes_told = 0
         self.files_done = 0
         self.seen: set[str] = set()
         self._last_progress = 0.0
@@ -226,12 +229,13 @@ class Engine:
         row = self._history.row(uid)
         if row is None or (only_new and row.state in FINAL_STATES):
             return
-        self._history.move(uid, State.CHECKING, "files read")
-        walk = StudyScoring(study, self._reader, self._scorer)
+        walk = StudyScoring(study, self._reader, self._scorer, cache=self._cache)
         if not walk.can_be_scored:
+            self._history.move(uid, State.CHECKING, "files read")
             self._close(uid, walk)
             return
-        self._history.move(uid, State.QUEUED, "suitable by its headers")
+        checked = ((State.CHECKING, "files read"), (State.QUEUED, "suitable by its headers"))
+        self._history.move_through(uid, checked)
         self._walks[uid] = walk
         self._queue.add(uid, row.received_at)
 
@@ -242,7 +246,15 @@ class Engine:
         uid, stage = turn
         step = self._preliminary if stage == "preliminary" else self._final
         self._guarded(uid, partial(step, uid, self._walks[uid]))
+        self._tell_notes()
         return True
+
+    def _tell_notes(self) -> None:
+        """Tell what is new about the machine or the device, such as one that was left; each once."""
+        notes = (*self._scorer.machine_notes, *self._scorer.notes)
+        for note in notes[self._notes_told :]:
+            self._tell(Notice(note))
+        self._notes_told = len(notes)
 
     def _tell(self, event: Event) -> None:
         """Tell the client; what breaks there is the client's, and takes nothing with it here."""
@@ -290,8 +302,6 @@ class Engine:
             return
         self._history.record_result(uid, result.score, result.findings, __version__, GATE.version, choice=result.choice)
         self._tell(FinalScore(uid, result.score, result.findings))
-        for note in self._scorer.notes:
-            self._tell(Notice(note))
 
     def _fail(self, uid: str) -> None:
         findings = (Finding(Outcome.UNSUITABLE, Reason.SCORING_FAILED),)

@@ -7,11 +7,15 @@ eight slices, the final one when all are scored and the gate has seen every slic
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aicorona_desktop.core.files import FileRef
 from aicorona_desktop.core.findings import Finding, Outcome, Reason, worst
@@ -24,8 +28,9 @@ from aicorona_desktop.dicom.protocol import SliceRead
 from aicorona_desktop.dicom.series import choose_series
 from aicorona_desktop.dicom.volume import to_standard_orientation
 from aicorona_desktop.intake.opening import read_again
+from aicorona_desktop.model.cache import CacheKey, SliceCache, pixels_sha256
 from aicorona_desktop.model.client import Scorer
-from aicorona_desktop.model.score import ScoredSlice, score_of
+from aicorona_desktop.model.score import ScoredSlice, output_digest, score_of
 from aicorona_desktop.model.selection import anytime, selected
 
 PRELIMINARY_SLICES = 8
@@ -60,7 +65,9 @@ class StudyScoring:
         study: Study,
         reader: Reader,
         scorer: Scorer,
+        *,
         choice: SeriesChoice | None = None,
+        cache: SliceCache | None = None,
         read_file: ReadFile = read_again,
     ) -> None:
         self._study = study
@@ -68,7 +75,9 @@ class StudyScoring:
         self._scorer = scorer
         self._read_file = read_file
         self._choice = choice or choose_series(study)
+        self._cache = cache
         self._scores: dict[str, SliceScore] = {}
+        self._pixels: dict[str, str] = {}  # identity -> SHA-256 of the values given to the model
         self._notes_before = len(scorer.notes)  # what happened to earlier studies is not this one's
         self._seconds_read = 0.0
         self._seconds_infer = 0.0
@@ -108,14 +117,18 @@ class StudyScoring:
         return self.score(preliminary=len(self._scores) < len(self._selected)) if self.can_be_scored else None
 
     def advance(self, should_yield: Callable[[], bool] = lambda: False) -> bool:
-        """Read and score what is left; return whether all is done (False: it yielded)."""
-        while True:
+        """Read and score what is left; return whether all is done (False: it yielded).
+
+        Nothing more is read of a study whose first slices are no HU or show no body.
+        """
+        while may_be_scored(self._quick):
             self._run(self._waiting, should_yield)
             if self._waiting:
                 return False
             if not self._damaged:
                 return True
             self._go_on_without_damaged()
+        return True
 
     def result(self) -> StudyResult:
         """Return what became of the study, after `advance` returned True."""
@@ -193,16 +206,32 @@ class StudyScoring:
             self._gate.add(index, hounsfield)
         self._notes |= dict.fromkeys(answer.findings)
         if index in used and self._identity(index) not in self._scores and may_be_scored(self._quick):
-            self._collect_until(lambda: self._scorer.room)
-            self._scorer.submit(index, hounsfield)
+            self._submit(index, hounsfield)
         self._collect_until(lambda: True)
+
+    def _submit(self, index: int, hounsfield: NDArray[np.int16]) -> None:
+        """Hand a slice to the scorer, unless the same pixels were scored before."""
+        identity = self._identity(index)
+        self._pixels[identity] = pixels_sha256(hounsfield)
+        known = self._cache.get(self._cache_key(identity)) if self._cache else None
+        if known is not None:
+            self._scores[identity] = known
+            return
+        self._collect_until(lambda: self._scorer.room)
+        self._scorer.submit(index, hounsfield)
+
+    def _cache_key(self, identity: str) -> CacheKey:
+        return self._scorer.pack.sha256, self._scorer.provider, self._pixels[identity]
 
     def _collect_until(self, enough: Callable[[], bool]) -> None:
         """Take answers of the scorer: those that are there, then wait for more until it is enough or none is left."""
         started = time.monotonic()
         while (answer := self._scorer.next(0 if enough() else None)) is not None:
             index, slice_score = answer
-            self._scores[self._identity(index)] = slice_score
+            identity = self._identity(index)
+            self._scores[identity] = slice_score
+            if self._cache is not None:
+                self._cache.keep(self._cache_key(identity), slice_score)
         self._seconds_infer += time.monotonic() - started
 
     def _go_on_without_damaged(self) -> None:
@@ -241,6 +270,8 @@ class StudyScoring:
         )
 
     def _final_score(self, findings: tuple[Finding, ...]) -> tuple[Score | None, tuple[Finding, ...]]:
+        if self._answers_twice():
+            return None, merged((*findings, Finding(Outcome.UNSUITABLE, Reason.MODEL_FAILED_ITS_CHECK)))
         score = self.score()
         distance, limit = score.training_distance, score.training_distance_limit
         if distance is not None and limit is not None and distance > limit:
@@ -248,6 +279,13 @@ class StudyScoring:
             note = Finding(Outcome.SCORED, Reason.UNLIKE_TRAINING_DATA, found=distance, needed=limit)
             findings = (*findings, note)
         return score, merged((*findings, *self._scorer.notes[self._notes_before :]))
+
+    def _answers_twice(self) -> bool:
+        """Whether the model gave another study, of other pixels, the very same answer (reliability rules, 2)."""
+        used = [self._identity(index) for index in self._selected]
+        pixels = hashlib.sha256("".join(self._pixels[identity] for identity in used).encode("ascii")).hexdigest()
+        output = output_digest(self._scores[identity] for identity in used)
+        return self._cache is not None and self._cache.answers_twice(output, pixels)
 
 
 def interleaved(first: tuple[int, ...], second: list[int], lead: int) -> list[int]:

@@ -16,6 +16,7 @@ from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.history.store import History
 from aicorona_desktop.intake.keeping import Spool
+from aicorona_desktop.model.cache import SliceCache
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.pack import default_pack
 from aicorona_desktop.triage.engine import Engine, utc_now
@@ -53,8 +54,13 @@ def scorer() -> Iterator[Scorer]:
         yield scorer
 
 
+@pytest.fixture(scope="session")
+def cache() -> SliceCache:
+    return SliceCache()
+
+
 @pytest.fixture
-def run(reader: Reader, scorer: Scorer, tmp_path: Path) -> Callable[..., Street]:
+def run(reader: Reader, scorer: Scorer, cache: SliceCache, tmp_path: Path) -> Callable[..., Street]:
     """Triage paths and return what came out."""
 
     runs = count()
@@ -68,6 +74,7 @@ def run(reader: Reader, scorer: Scorer, tmp_path: Path) -> Callable[..., Street]
             engine = Engine(
                 reader=reader, scorer=scorer, history=history, spool=spool, settings=Settings(), listener=events.append
             )
+            engine._cache = cache  # most generated cases hold the same pixels
             engine.start()
             engine.submit(paths)
             assert engine.wait_until_idle(120)
