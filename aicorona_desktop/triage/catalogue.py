@@ -48,6 +48,17 @@ class Catalogue:
         )
         return tuple(self._with_surroundings(study) for study in studies if study.study_instance_uid in uids)
 
+    def knows(self, study_instance_uid: str) -> bool:
+        """Whether any file of this study is remembered."""
+        return any(one.header.study_instance_uid == study_instance_uid for one in self._instances.values())
+
+    def forget(self, study_instance_uid: str) -> None:
+        """Let go of a study's files; the history still has them."""
+        self._instances = {
+            key: one for key, one in self._instances.items() if one.header.study_instance_uid != study_instance_uid
+        }
+        self._others = {key: one for key, one in self._others.items() if one.study_instance_uid != study_instance_uid}
+
     def without_study(self) -> tuple[NoInstance, ...]:
         """Return the files that name no study, with the reason for each."""
         return tuple(other for other in self._others.values() if not other.study_instance_uid or other.file is None)

@@ -43,6 +43,7 @@ from aicorona_desktop.history.store import History, HistoryError
 from aicorona_desktop.intake.folders import FolderWatch
 from aicorona_desktop.intake.keeping import Spool
 from aicorona_desktop.intake.settling import StudySettling
+from aicorona_desktop.intake.walking import Found
 from aicorona_desktop.model.cache import SliceCache
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.triage.catalogue import Catalogue
@@ -53,6 +54,7 @@ from aicorona_desktop.triage.score_study import StudyResult, StudyScoring
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.2
+STUDIES_REMEMBERED = 100  # of those done, while watching
 FINAL_STATES = frozenset({State.DONE, State.UNSUITABLE, State.REFUSED, State.IGNORED})
 PROGRESS_EVERY_S = 0.1  # a client is told at most ten times a second (ux.md 3.3)
 
@@ -100,6 +102,7 @@ class Engine:
         self._submitted: queue.Queue[tuple[Path, ...]] = queue.Queue()
         self._watched: list[_Watched] = []
         self._settling = StudySettling(settings.quiet_time_s)
+        self._remembered: set[str] = set()  # studies whose files the catalogue holds
         self._notes_told = 0
         self.files_done = 0
         self.seen: set[str] = set()
@@ -204,8 +207,27 @@ class Engine:
             self._tell(StudySeen(uid))
 
     def _take(self, batch: Batch) -> frozenset[str]:
+        """Take a batch in; return the studies that it touched, each with the files of it that were read before."""
         self._tell(Progress(self.files_done, self.files_done))
-        return self.catalogue.add(batch)
+        touched = self.catalogue.add(batch)
+        there = {instance.file.path for instance in batch.instances}
+        for uid in touched - self._remembered:
+            earlier = [
+                Found(file.path, file.shown, None, Path(file.source))
+                for file in self._history.files(uid)
+                if file.path not in there
+            ]
+            self.catalogue.add(self._reading.read_found(earlier))
+        self._remembered |= touched
+        return touched
+
+    def _let_go(self) -> None:
+        """Forget the files of studies done long ago, when watching: the history has them if they are needed again."""
+        while self._watched and len(self.results) > STUDIES_REMEMBERED:
+            oldest = next(iter(self.results))
+            del self.results[oldest]
+            self.catalogue.forget(oldest)
+            self._remembered.discard(oldest)
 
     def _file_done(self, shown: str, finding: Finding | None) -> None:
         self.files_done += 1
@@ -271,10 +293,13 @@ class Engine:
             raise  # nothing can be recorded any more: the engine must stop, and say so
         except Exception:
             log.exception("study %s could not be scored", internal_id(uid))
-            self._fail(uid)
+            if not self._stopping.is_set():
+                self._fail(uid)
 
     def _preliminary(self, uid: str, walk: StudyScoring) -> None:
         score = walk.preliminary()
+        if self._stopping.is_set():
+            return  # answers may be missing: the study begins again at the next start
         if score is not None:
             self._history.record_result(uid, score, (), __version__, GATE.version, choice=walk.choice)
             self._tell(PreliminaryScore(uid, score))
@@ -284,7 +309,7 @@ class Engine:
         self._history.move(uid, State.RUNNING, "final pass")
         finished = walk.advance(lambda: self._somebody_is_more_urgent(uid, walk))
         self._tell(SliceScored(uid, walk.slices_scored, walk.slices_to_score))
-        if finished:
+        if finished and not self._stopping.is_set():
             self._close(uid, walk)
 
     def _somebody_is_more_urgent(self, uid: str, walk: StudyScoring) -> bool:
@@ -293,7 +318,9 @@ class Engine:
 
     def _close(self, uid: str, walk: StudyScoring) -> None:
         result = walk.result()
+        self.results.pop(uid, None)
         self.results[uid] = result
+        self._let_go()
         self._walks.pop(uid, None)
         self._queue.final_done(uid)
         if result.score is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -50,7 +50,6 @@ class StudyResult:
     score: Score | None
     seconds_read: float
     seconds_infer: float
-    slice_scores: Mapping[int, SliceScore]
 
 
 class StudyScoring:
@@ -147,7 +146,6 @@ class StudyScoring:
             score,
             self._seconds_read,
             self._seconds_infer,
-            {index: self._scores[self._identity(index)] for index in self._selected} if score else {},
         )
 
     def _begin(self, series: Series) -> None:

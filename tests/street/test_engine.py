@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from aicorona_desktop.core import events
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.settings import Settings
@@ -196,3 +198,61 @@ def test_the_higher_score_stands_higher(
     scores = [row.probabilities[2] for row in ranked if row.probabilities is not None]
     assert len(scores) == 3
     assert scores == sorted(scores, reverse=True)
+
+
+def test_late_slices_from_another_folder_join_the_study_that_the_history_knows(
+    reader: Reader, scorer: Scorer, tmp_path: Path
+) -> None:
+    chest = phantom.chest().with_slices(30, 8)
+    first = chest.written_to(tmp_path / "first")
+    second = tmp_path / "second"
+    second.mkdir()
+    for path in sorted(first.rglob("*.dcm"))[22:]:
+        path.rename(second / path.name)
+
+    for folder in (first, second):  # two runs of the program, one history
+        with Bench(reader, scorer, tmp_path, Settings()) as bench:
+            bench.engine.submit([folder])
+            assert bench.engine.wait_until_idle(60)
+            result = bench.history.result(chest.study_instance_uid)
+
+    assert result is not None
+    assert result.score.slices_total == 30
+
+
+def test_a_stop_in_the_middle_leaves_no_study_failed(reader: Reader, scorer: Scorer, tmp_path: Path) -> None:
+    chest = phantom.chest("stopped").with_slices(120, 2)
+    folder = chest.written_to(tmp_path / "in")
+
+    with Bench(reader, scorer, tmp_path, Settings()) as bench:
+        bench.engine.submit([folder])
+        bench.wait_for(events.PreliminaryScore, 1)
+        bench.engine.stop(10)
+        state = bench.history.row(chest.study_instance_uid).state  # type: ignore[union-attr]
+
+    assert state in (State.PRELIMINARY, State.RUNNING)
+
+
+def test_a_watching_engine_forgets_what_is_done_and_recalls_it_for_late_slices(
+    reader: Reader, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aicorona_desktop.triage.engine.STUDIES_REMEMBERED", 0)
+    watched, held = tmp_path / "in", tmp_path / "held"
+    chest = phantom.chest("forgotten").with_slices(30, 8)
+    chest.written_to(watched / "study")
+    held.mkdir()
+    for path in sorted(watched.rglob("*.dcm"))[22:]:
+        path.rename(held / path.name)
+    settings = replace(Settings(), quiet_time_s=0.3, poll_s=0.1)
+
+    with Bench(reader, scorer, tmp_path, settings) as bench:
+        bench.engine.watch(watched)
+        bench.wait_for(events.FinalScore, 1)
+        assert not bench.engine.catalogue.knows(chest.study_instance_uid)
+        for path in held.iterdir():
+            path.rename(watched / "study" / path.name)
+        bench.wait_for(events.FinalScore, 2)
+
+    last = bench.told(events.FinalScore)[-1]
+    assert isinstance(last, events.FinalScore)
+    assert last.score.slices_total == 30
