@@ -102,9 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(_line(key, figure), flush=True)
     report = {
         **{key: None if key not in figures else figures[key].median for key in KEYS},
-        "peak_mb": {part: figures[f"peak_mb_{part}"].median for part in ("main", "scorer", "reader")}
-        if "peak_mb_main" in figures
-        else None,
+        "peak_mb": max((figure.median for key, figure in figures.items() if key.startswith("peak_mb_")), default=None),
         "details": {key: asdict(figure) for key, figure in figures.items()},
         "machine": _machine() | {"load_average": [load_before, _load_average()]},
     }

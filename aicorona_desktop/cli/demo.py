@@ -31,6 +31,6 @@ def run(arguments: argparse.Namespace) -> int:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         write_demo(folder)
-        print(f"Synthetic studies, made by code; no person is shown. Scores of a phantom say nothing.\nFiles: {folder}")
+        print("Synthetic studies, made by code; no person is shown. Scores of a phantom say nothing.")
         triage([folder], wishes, arguments.json)
     return 0

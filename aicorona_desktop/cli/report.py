@@ -119,12 +119,12 @@ def about_packs(rows: Iterable[Row]) -> str:
 def print_worklist(console: Console, rows: Sequence[Row], *, title: str = "Worklist") -> None:
     """Print the ranked table; texts from files are shown as they are, never as markup."""
     caption = f"{NOTICE} {about_packs(rows)}".strip()
-    table = Table(title=title, caption=caption, expand=False, pad_edge=False)
+    table = Table(title=title, caption=caption, expand=False, pad_edge=False, show_lines=True)
     for heading, options in (
         ("Rank", {"justify": "right"}),
         ("Lane", {"no_wrap": True}),
         ("Patient", {"overflow": "fold", "max_width": 24}),
-        ("Score", {"justify": "right", "no_wrap": True}),
+        ("Model score\n(COVID-19)", {"justify": "right", "no_wrap": True}),
         ("State", {"no_wrap": True}),
         ("Why it is here; notes", {"overflow": "fold"}),
     ):
@@ -150,8 +150,9 @@ def _score(row: Row) -> str:
 
 
 def _why(row: Row) -> str:
-    notes = [str(finding) for finding in row.findings]
-    return " ".join(dict.fromkeys([row.reason, *notes]))
+    """The reason for the place, and below it every note that it does not already give."""
+    notes = " ".join(note for note in dict.fromkeys(map(str, row.findings)) if note != row.reason)
+    return f"{row.reason}\n{notes}".strip()
 
 
 def write_json(path: Path, value: object) -> None:
