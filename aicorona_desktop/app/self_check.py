@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.core.places import resources_dir
+from aicorona_desktop.core.scratch import scratch_folder
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.history.store import History
 from aicorona_desktop.model.client import Scorer
@@ -21,6 +21,7 @@ from aicorona_desktop.model.selection import selected
 
 TIMED_SLICES = 12
 STUDY_SLICES = 40
+REFERENCE_SAMPLE = "explicit-vr-little-endian"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def self_check(pack: Pack, provider: str, told: Callable[[Check], None] = lambda
 
 
 def _history() -> Iterator[Check]:
-    with tempfile.TemporaryDirectory(prefix="aicorona-", ignore_cleanup_errors=True) as folder:
+    with scratch_folder() as folder:
         try:
             with History.open(Path(folder) / "history.sqlite") as history:
                 detail = f"opened, migrated, empty ({len(history.rows())} studies)."
@@ -75,22 +76,23 @@ def _history() -> Iterator[Check]:
 def _reader() -> Iterator[Check]:
     """Decode one small file of each supported transfer syntax; all hold the same picture."""
     samples = sorted((resources_dir() / "samples").glob("*.dcm"))
-    with Reader() as reader:
-        pictures = {}
-        for sample in samples:
-            data = sample.read_bytes()
-            for _, _, answer in reader.read_slices([(0, data, hashlib.sha256(data).hexdigest(), (0,))]):
-                pictures[sample.stem] = answer
-        wrong = [name for name, answer in pictures.items() if isinstance(answer, Finding)]
-        values = {
-            name: answer.hounsfield.tobytes() for name, answer in pictures.items() if not isinstance(answer, Finding)
-        }
-        different = [name for name, value in values.items() if value != values.get("explicit-vr-little-endian")]
-    failed = sorted({*wrong, *different})
+    try:
+        with Reader() as reader:
+            pictures = {sample.stem: _decoded(reader, sample.read_bytes()) for sample in samples}
+    except (AicoronaError, OSError) as error:
+        yield Check("decoders", False, f"the samples could not be read ({type(error).__name__}).")
+        return
+    expected = pictures.get(REFERENCE_SAMPLE)
+    failed = [name for name, picture in pictures.items() if picture is None or picture != expected]
     if failed or not samples:
         yield Check("decoders", False, f"not read as expected: {', '.join(failed) or 'no sample files'}.")
     else:
         yield Check("decoders", True, f"{len(samples)} transfer syntaxes give the same picture.")
+
+
+def _decoded(reader: Reader, data: bytes) -> bytes | None:
+    ((_, _, answer),) = reader.read_slices([(0, data, hashlib.sha256(data).hexdigest(), (0,))])
+    return None if isinstance(answer, Finding) else answer.hounsfield.tobytes()
 
 
 def _scorer(pack: Pack, provider: str, result: SelfCheck) -> Iterator[Check]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.events import Event
 from aicorona_desktop.core.places import data_dir
+from aicorona_desktop.core.scratch import scratch_folder
 from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.history.store import History
@@ -46,16 +46,20 @@ def chosen_pack(folder: Path | None) -> Pack:
 
 
 @contextmanager
-def running_engine(wishes: Wishes, listener: Callable[[Event], None]) -> Iterator[Engine]:
+def running_engine(wishes: Wishes, listener: Callable[[Event], None], told: Callable[[str], None]) -> Iterator[Engine]:
     """Build every part, start the engine, and stop all of it in the end, whatever happens.
+
+    `told` hears what a person must know about the opening of the history, such as a backup put in place.
 
     Raises:
         AicoronaError: the pack, the history or a process could not be opened; nothing has been written.
     """
     with ExitStack() as stack:
         pack = chosen_pack(wishes.pack)
-        folder = _folder(wishes, stack)
-        history = stack.enter_context(History.open(wishes.history or folder / HISTORY_NAME))
+        place = _place(wishes, stack)
+        history = stack.enter_context(History.open(place))
+        for notice in history.notices:
+            told(notice)
         if history.read_only_because:
             raise ServicesError(history.read_only_because)
         if history.backup_is_due and wishes.kept:
@@ -66,7 +70,7 @@ def running_engine(wishes: Wishes, listener: Callable[[Event], None]) -> Iterato
             reader=reader,
             scorer=scorer,
             history=history,
-            spool=Spool(folder / "files"),
+            spool=Spool(place.with_name(f"{place.name}.files")),
             settings=wishes.settings,
             listener=listener,
         )
@@ -75,10 +79,9 @@ def running_engine(wishes: Wishes, listener: Callable[[Event], None]) -> Iterato
         yield engine
 
 
-def _folder(wishes: Wishes, stack: ExitStack) -> Path:
-    """Where copies lie: beside the history that the user named, in our data folder, or for this run only."""
+def _place(wishes: Wishes, stack: ExitStack) -> Path:
+    """Where the history lies, with our copies beside it: as the user named it, in our data folder, or for this run."""
     if wishes.history is not None:
-        return wishes.history.resolve().parent
-    if wishes.kept:
-        return data_dir()
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aicorona-", ignore_cleanup_errors=True)))
+        return wishes.history.resolve()
+    folder = data_dir() if wishes.kept else Path(stack.enter_context(scratch_folder()))
+    return folder / HISTORY_NAME

@@ -24,7 +24,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from aicorona_desktop.cli.options import new_file
+from aicorona_desktop.cli.options import new_file, positive
 from aicorona_desktop.core.child_process import program
 from aicorona_desktop.core.durable import write_file
 from aicorona_desktop.core.errors import AicoronaError
@@ -87,13 +87,15 @@ def add(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("bench", help="measure how fast this machine scores", description=__doc__)
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures as JSON to FILE")
-    parser.add_argument("--rounds", type=int, default=FEWEST_ROUNDS, metavar="N", help="at least 15 for a fair figure")
+    parser.add_argument(
+        "--rounds", type=positive, default=FEWEST_ROUNDS, metavar="N", help="at least 15 for a fair figure"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print one line a figure, and write the JSON."""
-    rounds = max(1, arguments.rounds)
+    rounds = arguments.rounds
     load_before = _load_average()
     figures: dict[str, Figure] = {}
     for part in PARTS:

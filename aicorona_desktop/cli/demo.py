@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from aicorona_desktop.app.demo import write_demo
 from aicorona_desktop.cli.options import add_history, add_json, add_model, wishes_of
 from aicorona_desktop.cli.triage import triage
+from aicorona_desktop.core.scratch import scratch_folder
 
 
 def add(commands: Any) -> None:
@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the main job on the embedded demo."""
     wishes = wishes_of(arguments, kept=False)
-    with tempfile.TemporaryDirectory(prefix="aicorona-demo-") as temporary:
+    with scratch_folder() as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         write_demo(folder)

@@ -7,8 +7,6 @@ zero fixed (paper-spec 4.4): slices stay comparable.
 from __future__ import annotations
 
 import argparse
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aicorona_desktop.app.services import chosen_pack
-from aicorona_desktop.cli.options import WrongUseError, add_model, existing, new_file, tell_notes
+from aicorona_desktop.cli.options import WrongUseError, add_model, existing, new_file, tell, tell_notes
 from aicorona_desktop.cli.report import NOTICE
 from aicorona_desktop.core.durable import write_file
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.core.score import CLASSES, SliceScore
+from aicorona_desktop.core.scratch import scratch_folder
 from aicorona_desktop.core.study import Series, Study
 from aicorona_desktop.dicom.client import Reader
+from aicorona_desktop.dicom.gate import PixelCheck
 from aicorona_desktop.dicom.series import choose_series
 from aicorona_desktop.dicom.volume import to_standard_orientation
-from aicorona_desktop.imaging.overlay import overlay, scan_range
+from aicorona_desktop.imaging.overlay import OPACITY, overlay, scan_range
 from aicorona_desktop.imaging.png import png_bytes
 from aicorona_desktop.imaging.voi import LUNG, to_grey
 from aicorona_desktop.intake.keeping import Spool
@@ -52,7 +52,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--slice", dest="index", type=int, required=True, metavar="N")
     parser.add_argument("--out", type=new_file, required=True, metavar="PNG")
     parser.add_argument("--class", dest="shown", choices=CLASSES, default="covid", help="the class whose map is drawn")
-    parser.add_argument("--opacity", type=float, default=0.35, metavar="0..1")
+    parser.add_argument("--opacity", type=float, default=OPACITY, metavar="0..1")
     add_model(parser)
     parser.set_defaults(run=run)
 
@@ -63,9 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.opacity <= 1:
         raise WrongUseError("The opacity must be from 0 to 1.")
     with ExitStack() as stack:
-        spool = Spool(
-            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aicorona-", ignore_cleanup_errors=True)))
-        )
+        spool = Spool(Path(stack.enter_context(scratch_folder())))
         scorer = stack.enter_context(Scorer(chosen_pack(arguments.pack), arguments.provider))
         reader = stack.enter_context(Reader())
         series = _series_at(arguments.path, reader, spool)
@@ -75,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         scored = dict(_scored(series, sorted({*used, arguments.index}), reader, scorer))
         hounsfield = next(pixels for _, pixels in _pixels(series, [arguments.index], reader))
         pack = scorer.pack
+        _warn_of_values(series, hounsfield, arguments.index)
         tell_notes(scorer)
     picture = _picture(hounsfield, scored, arguments)
     text = f"{NOTICE} Class activation map of {arguments.shown}: shows what moved the score, not where disease is."
@@ -84,6 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
         f"Slice {arguments.index} of 0..{len(series.instances) - 1}, {place}. {text} {pack.title}: {pack.status_text}."
     )
     return 0
+
+
+def _warn_of_values(series: Series, hounsfield: NDArray[np.int16], index: int) -> None:
+    """Say so when the slice does not look like Hounsfield units of a body: the map then means nothing."""
+    check = PixelCheck(series)
+    check.add(index, hounsfield)
+    for finding in check.quick_findings():
+        tell(finding)
 
 
 def _series_at(path: Path, reader: Reader, spool: Spool) -> Series:
@@ -103,7 +110,7 @@ def _largest(studies: tuple[Study, ...]) -> Series:
     series = max((one for study in studies for one in study.series), key=lambda one: len(one.instances), default=None)
     if series is None or not series.instances:
         raise HeatmapError("There is no CT slice at this path that could be read.")
-    print("This series is not suitable for scoring; the map is for looking at only.", file=sys.stderr)
+    tell("This series is not suitable for scoring; the map is for looking at only.")
     return series
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 from aicorona_desktop import __version__
@@ -23,10 +25,11 @@ from aicorona_desktop.cli import (
     watch,
     worklist,
 )
-from aicorona_desktop.cli.options import WrongUseError
+from aicorona_desktop.cli.options import WrongUseError, tell
 from aicorona_desktop.cli.report import NOTICE
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.logs import set_up_logs
+from aicorona_desktop.core.scratch import sweep_scratch
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +59,23 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     wishes = parser().parse_args(arguments)
     try:
-        set_up_logs()
+        _prepare()
         return int(wishes.run(wishes))
     except BrokenPipeError:
         return 0
-    except (AicoronaError, OSError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the end of the process: one line, never a traceback
         return _say(*_sentence_and_code(error))
+
+
+def _prepare() -> None:
+    """Open the log, sweep what killed runs left behind, and let a termination end as Ctrl+C does."""
+    try:
+        set_up_logs()
+    except OSError:
+        tell("aicorona-desktop: the log can't be written in the data folder; going on without.")
+    sweep_scratch()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _sentence_and_code(error: BaseException) -> tuple[str, int]:
@@ -72,8 +86,11 @@ def _sentence_and_code(error: BaseException) -> tuple[str, int]:
             return str(error), OUR_FAILURE
         case OSError():
             return f"The system refused: {error.strerror or 'unknown error'}.", OUR_FAILURE
-        case _:
+        case KeyboardInterrupt():
             return "Stopped. What was scored so far is kept where a history was named.", STOPPED
+        case _:
+            log.error("a command failed", exc_info=error)
+            return "The program failed; the log has the details.", OUR_FAILURE
 
 
 def _say(sentence: str, code: int) -> int:

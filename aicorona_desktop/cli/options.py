@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
-from aicorona_desktop.app.services import Wishes
+from aicorona_desktop.app.services import HISTORY_NAME, Wishes
 from aicorona_desktop.core.errors import AicoronaError
-from aicorona_desktop.core.settings import Settings
+from aicorona_desktop.core.places import data_dir
+from aicorona_desktop.core.settings import Settings, load_settings
 from aicorona_desktop.model.client import Scorer
+from aicorona_desktop.model.protocol import PROVIDERS
 
-PROVIDERS = ("auto", "cpu", "cuda", "dml", "openvino", "openvino-bf16")
+DEVICES = ("auto", *PROVIDERS)
 
 
 class WrongUseError(AicoronaError):
@@ -23,23 +26,40 @@ def new_file(text: str) -> Path:
     path = Path(text)
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text!r} can't be written")
     return path
 
 
-def folder(text: str) -> Path:
-    """Return a folder that is there."""
+def pack_folder(text: str) -> Path:
+    """Return the folder of a model pack."""
     path = Path(text)
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {text!r}")
+    if not (path / "model.json").is_file():
+        raise argparse.ArgumentTypeError(f"there is no model pack in {text!r}")
     return path
+
+
+def positive(text: str) -> int:
+    """Return a whole number from 1 on."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def site_settings() -> Settings:
+    """Return the settings of the site: `settings.json` in the data folder, defaults where there is none."""
+    try:
+        return load_settings(data_dir())
+    except OSError:
+        return Settings()
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add --pack and --provider."""
     parser.add_argument(
-        "--pack", type=folder, metavar="DIR", help="the model pack to score with (default: the one that ships)"
+        "--pack", type=pack_folder, metavar="DIR", help="the model pack to score with (default: the one that ships)"
     )
-    parser.add_argument("--provider", choices=PROVIDERS, default="auto", help="the device to score on (default: auto)")
+    parser.add_argument("--provider", choices=DEVICES, default="auto", help="the device to score on (default: auto)")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +79,16 @@ def wishes_of(arguments: argparse.Namespace, *, kept: bool, settings: Settings |
         arguments.provider,
         arguments.history,
         kept or arguments.history is not None,
-        settings or Settings(),
+        settings or site_settings(),
     )
+
+
+def existing_history(arguments: argparse.Namespace) -> Path:
+    """Return the history that the user named, else the program's own; WrongUseError where there is none yet."""
+    place: Path = arguments.history or data_dir() / HISTORY_NAME
+    if not place.exists():
+        raise WrongUseError("There is no history yet: triage with --history, or watch a folder, first.")
+    return place
 
 
 def existing(paths: list[Path]) -> list[Path]:
@@ -71,7 +99,12 @@ def existing(paths: list[Path]) -> list[Path]:
     return paths
 
 
+def tell(sentence: object) -> None:
+    """Say something on standard error that belongs to no result."""
+    print(sentence, file=sys.stderr)
+
+
 def tell_notes(scorer: Scorer) -> None:
     """Say on standard error what happened to the device, such as one that was asked for and is not there."""
     for note in (*scorer.machine_notes, *scorer.notes):
-        print(note, file=sys.stderr)
+        tell(note)

@@ -12,16 +12,16 @@ from typing import Any
 
 from rich.console import Console
 
-from aicorona_desktop.app.services import HISTORY_NAME, chosen_pack
-from aicorona_desktop.cli.options import WrongUseError, add_history, add_json, add_model, wishes_of
+from aicorona_desktop.app.services import chosen_pack
+from aicorona_desktop.cli.options import WrongUseError, add_history, add_json, add_model, existing_history, wishes_of
 from aicorona_desktop.cli.report import NOTICE, write_json
 from aicorona_desktop.cli.triage import triage
-from aicorona_desktop.core.places import data_dir, packs_dir
+from aicorona_desktop.core.places import packs_dir
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.history.store import History
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.pack import STATUSES, find_packs, load_pack
-from aicorona_desktop.triage.rescore import Verdict, verify
+from aicorona_desktop.triage.rescore import Agreement, RescoreError, verify
 
 DIFFERENT = 1
 
@@ -41,11 +41,11 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score again, or verify."""
-    place = arguments.history or data_dir() / HISTORY_NAME
-    if not place.exists():
-        raise WrongUseError("There is no history yet: triage with --history, or watch a folder, first.")
-    with History.open(place, read_only=True) as history:
+    with History.open(existing_history(arguments), read_only=True) as history:
         files = [file.path for file in history.files(arguments.study)]
+        gone = sum(not path.is_file() for path in files)
+        if gone and not arguments.verify:
+            raise RescoreError(f"{gone} of the study's files are gone; without them it would be another study.")
         if not files:
             raise WrongUseError("This study is not in the history.")
         if arguments.verify:
@@ -58,23 +58,26 @@ def _verify(arguments: argparse.Namespace, history: History) -> int:
     with Reader() as reader, Scorer(chosen_pack(_pack(arguments, history)), "cpu") as scorer:
         comparison = verify(arguments.study, history, reader, scorer)
     console = Console()
-    console.print(f"{comparison.verdict.value}: {comparison.explanation}", style="bold", markup=False)
+    console.print(f"{comparison.agreement.value}: {comparison.explanation}", style="bold", markup=False)
     status, slices = STATUSES[comparison.now.pack_status], len(comparison.now.slice_indices)
     console.print(f"{comparison.now.pack} ({status}), {slices} slices. {NOTICE}")
     if arguments.json is not None:
         answer = {
             "study_uid": arguments.study,
-            "verdict": comparison.verdict.value,
-            "identical": comparison.verdict is Verdict.IDENTICAL,
+            "verdict": comparison.agreement.value,
+            "identical": comparison.agreement is Agreement.IDENTICAL,
             "explanation": comparison.explanation,
             "largest_difference": comparison.largest_difference,
             "logits_stored": list(comparison.stored.logits),
             "logits_now": list(comparison.now.logits),
             "pack": comparison.now.pack,
             "pack_sha256": comparison.now.pack_sha256,
+            "pack_status": comparison.now.pack_status,
+            "pack_status_text": status,
+            "notice": NOTICE,
         }
         write_json(arguments.json, answer)
-    return DIFFERENT if comparison.verdict is Verdict.DIFFERENT else 0
+    return DIFFERENT if comparison.agreement is Agreement.DIFFERENT else 0
 
 
 def _pack(arguments: argparse.Namespace, history: History) -> Path | None:

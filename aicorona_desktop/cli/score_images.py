@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from aicorona_desktop.cli.report import NOTICE, write_json
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.intake.opening import open_regular
+from aicorona_desktop.intake.walking import natural_key, shown_text
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.score import ScoredSlice, score_of
 from aicorona_desktop.model.selection import selected
@@ -75,16 +75,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _from_manifest(path: Path) -> Iterator[Wanted]:
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        rows = csv.DictReader(stream)
-        if "file" not in (rows.fieldnames or ()):
-            raise WrongUseError("The manifest has no column named 'file'.")
-        for row in rows:
-            place = path.parent / row["file"]
-            if place.is_dir():
-                yield Wanted(row["file"], _pictures(place), "scan")
-            else:
-                yield Wanted(row["file"], (place,), "slice")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = csv.DictReader(stream)
+            if "file" not in (rows.fieldnames or ()):
+                raise WrongUseError("The manifest has no column named 'file'.")
+            names = [row["file"] or "" for row in rows]
+    except (UnicodeError, csv.Error) as error:
+        raise WrongUseError("The manifest is not a CSV file in UTF-8.") from error
+    for name in names:
+        place = path.parent / name
+        if not name or "\0" in name:
+            yield Wanted(shown_text(name), (), "slice")
+        elif place.is_dir():
+            yield Wanted(name, _pictures(place), "scan")
+        else:
+            yield Wanted(name, (place,), "slice")
 
 
 def _from_folder(folder: Path) -> Iterator[Wanted]:
@@ -97,11 +103,7 @@ def _from_folder(folder: Path) -> Iterator[Wanted]:
 
 def _pictures(folder: Path) -> tuple[Path, ...]:
     found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.is_symlink())
-    return tuple(
-        sorted(
-            found, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
-        )
-    )
+    return tuple(sorted(found, key=lambda path: natural_key(path.name)))
 
 
 def _used(wanted: Wanted, scorer: Scorer) -> tuple[int, ...]:
@@ -156,7 +158,7 @@ def _answer(
             return line | {"error": f"{wanted.pictures[index].name}: {answer}"}
         scored[index] = answer
     if not scored:
-        return line | {"error": "There are no pictures in this folder."}
+        return line | {"error": "There is no picture here."}
     score = score_of(
         scorer.pack,
         scored,

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     pack = chosen_pack(arguments.pack)
     result = self_check(pack, arguments.provider, tell)
-    console.print(NOTICE)
+    console.print(f"{NOTICE} {pack.title}: {pack.status_text}.")
     if arguments.json is not None:
         answer = {
             "ok": result.ok,
@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
             "pack": pack.title,
             "pack_sha256": pack.sha256,
             "pack_status": pack.status,
+            "pack_status_text": pack.status_text,
+            "notice": NOTICE,
             "provider": result.provider,
             "slices_per_s": result.slices_per_s,
             "seconds_study40": result.seconds_study,

@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from aicorona_desktop.app.services import Wishes, running_engine
-from aicorona_desktop.cli.options import add_history, add_json, add_model, existing, wishes_of
+from aicorona_desktop.cli.options import add_history, add_json, add_model, existing, tell, wishes_of
 from aicorona_desktop.cli.report import print_worklist, study_objects, write_json
 from aicorona_desktop.core import events
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.rows import Row
+from aicorona_desktop.intake.walking import shown_text
 from aicorona_desktop.triage.engine import Engine
 from aicorona_desktop.triage.ranking import policy_of, rank
 from aicorona_desktop.triage.reading import NoInstance
@@ -49,18 +50,26 @@ def run(arguments: argparse.Namespace) -> int:
 def triage(paths: Iterable[Path], wishes: Wishes, json_file: Path | None) -> None:
     """Score what lies below the paths, with a progress bar; print the table; write JSON when asked."""
     console = Console()
-    with ProgressBar() as bar, running_engine(wishes, bar) as engine:
+    with ProgressBar() as bar, running_engine(wishes, bar, tell) as engine:
         engine.submit(paths)
         while not engine.wait_until_idle(0.2):
             pass
-        if engine.failure is not None:
-            raise EngineError("The program failed while scoring; the log has the details.") from engine.failure
+        raise_failure(engine)
         rows = worklist_of(engine, wishes)
         nameless = engine.catalogue.without_study()
-        if json_file is not None:
-            write_json(json_file, study_objects(rows, engine.results, nameless))
-    print_worklist(console, rows)
+        pack = engine.pack
+    print_worklist(console, rows, pack)
     _print_import_summary(console, engine, nameless)
+    if json_file is not None:
+        write_json(json_file, study_objects(rows, engine.results, nameless, pack))
+
+
+def raise_failure(engine: Engine) -> None:
+    """Raise what stopped the engine, if anything did; a sentence of ours is handed on as it is."""
+    if isinstance(engine.failure, AicoronaError):
+        raise engine.failure
+    if engine.failure is not None:
+        raise EngineError("The program failed while scoring; the log has the details.") from engine.failure
 
 
 def worklist_of(engine: Engine, wishes: Wishes) -> tuple[Row, ...]:
@@ -72,12 +81,14 @@ def worklist_of(engine: Engine, wishes: Wishes) -> tuple[Row, ...]:
 def _print_import_summary(console: Console, engine: Engine, nameless: tuple[NoInstance, ...]) -> None:
     """One line that counts every file (ux.md 3.3); the nameless ones are listed, at most ten."""
     console.print(
-        f"{engine.files_done} files read, {len(engine.seen)} studies, {len(nameless)} files without a study.",
+        f"Files read: {engine.files_done}; studies: {len(engine.seen)}; files without a study: {len(nameless)}.",
         style="bold",
     )
     for other in nameless[:10]:
         console.print(
-            f"  {other.finding.outcome.value}: {other.location}: {other.finding}", markup=False, highlight=False
+            f"  {other.finding.outcome.value}: {shown_text(other.location)}: {other.finding}",
+            markup=False,
+            highlight=False,
         )
     if len(nameless) > 10:
         console.print(f"  ... and {len(nameless) - 10} more: --json FILE lists them all.")

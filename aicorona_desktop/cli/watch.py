@@ -11,11 +11,14 @@ from typing import Any
 from rich.console import Console
 
 from aicorona_desktop.app.services import running_engine
-from aicorona_desktop.cli.options import WrongUseError, add_history, add_json, add_model, wishes_of
+from aicorona_desktop.cli.options import WrongUseError, add_history, add_json, add_model, site_settings, tell, wishes_of
 from aicorona_desktop.cli.report import print_worklist, study_objects, write_json
-from aicorona_desktop.cli.triage import EngineError, worklist_of
+from aicorona_desktop.cli.triage import raise_failure, worklist_of
 from aicorona_desktop.core import events
-from aicorona_desktop.core.settings import Settings
+from aicorona_desktop.core.rows import Lane, State
+from aicorona_desktop.core.settings import Settings, SettingsError
+
+LOOK_AGAIN_S = 30.0
 
 
 def add(commands: Any) -> None:
@@ -37,29 +40,42 @@ def run(arguments: argparse.Namespace) -> int:
     """Watch until stopped."""
     if not arguments.folder.is_dir():
         raise WrongUseError(f"There is no folder at {str(arguments.folder)!r}.")
-    settings = Settings()
-    if arguments.quiet_time is not None:
-        settings = replace(settings, quiet_time_s=arguments.quiet_time)
-    if arguments.poll is not None:
-        settings = replace(settings, poll_s=arguments.poll)
-    wishes = wishes_of(arguments, kept=True, settings=settings)
+    wishes = wishes_of(arguments, kept=True, settings=_settings(arguments))
     console, news = Console(), News()
-    with running_engine(wishes, news) as engine:
+    with running_engine(wishes, news, tell) as engine:
         engine.watch(arguments.folder)
         console.print(f"Watching {arguments.folder} (Ctrl+C stops).", markup=False)
+        shown: list[tuple[str, Lane | None, State]] = []
+        look_again = 0.0  # time alone moves rows: to overdue, for one
         until = None if arguments.seconds is None else time.monotonic() + arguments.seconds
         while until is None or time.monotonic() < until:
-            if engine.failure is not None:
-                raise EngineError("The program failed while watching; the log has the details.") from engine.failure
+            raise_failure(engine)
             for sentence in news.sentences():
                 console.print(sentence, markup=False)
-            if news.take_change():
+            if news.take_change() or time.monotonic() >= look_again:
+                look_again = time.monotonic() + LOOK_AGAIN_S
                 rows = worklist_of(engine, wishes)
-                print_worklist(console, rows)
-                if arguments.json is not None:
-                    write_json(arguments.json, study_objects(rows, engine.results, engine.catalogue.without_study()))
+                places = [(row.study_instance_uid, row.lane, row.state) for row in rows]
+                if places != shown:
+                    shown = places
+                    print_worklist(console, rows, engine.pack)
+                    if arguments.json is not None:
+                        nameless = engine.catalogue.without_study()
+                        write_json(arguments.json, study_objects(rows, engine.results, nameless, engine.pack))
             time.sleep(0.2)
     return 0
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    settings = site_settings()
+    try:
+        if arguments.quiet_time is not None:
+            settings = replace(settings, quiet_time_s=arguments.quiet_time)
+        if arguments.poll is not None:
+            settings = replace(settings, poll_s=arguments.poll)
+    except SettingsError as error:
+        raise WrongUseError(str(error)) from error
+    return settings
 
 
 class News:
@@ -71,7 +87,7 @@ class News:
 
     def __call__(self, event: events.Event) -> None:
         match event:
-            case events.FinalScore() | events.PreliminaryScore() | events.Unscored():
+            case events.StudySeen() | events.FinalScore() | events.PreliminaryScore() | events.Unscored():
                 self._changed = True
             case events.SourceLost(folder):
                 self._sentences.append(f"{folder} cannot be reached; it is tried again. Nothing is lost.")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.console import Console
 
-from aicorona_desktop.app.services import HISTORY_NAME, chosen_pack
-from aicorona_desktop.cli.options import WrongUseError, add_history, add_json
-from aicorona_desktop.cli.report import print_worklist, study_object, write_json
-from aicorona_desktop.core.places import data_dir
+from aicorona_desktop.app.services import chosen_pack
+from aicorona_desktop.cli.options import WrongUseError, add_history, add_json, existing_history, site_settings
+from aicorona_desktop.cli.report import Facts, print_worklist, study_object, write_json
+from aicorona_desktop.core.rows import Row
 from aicorona_desktop.core.settings import Order, Settings
 from aicorona_desktop.history.store import History
 from aicorona_desktop.triage.ranking import policy_of, rank
@@ -23,7 +24,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--order",
         choices=[order.value for order in Order],
-        default=Order.COVID.value,
+        default=None,
         help="by what the unread studies are ranked",
     )
     parser.add_argument(
@@ -36,17 +37,31 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the worklist."""
-    settings = Settings(order=Order(arguments.order))
-    place = arguments.history or data_dir() / HISTORY_NAME
-    if not place.exists():
-        raise WrongUseError("There is no history yet: triage with --history, or watch a folder, first.")
-    with History.open(place, read_only=True) as history:
-        rows = history.rows(read_since=datetime.now(UTC) - timedelta(days=arguments.days))
-    point = chosen_pack(None).operating_point
-    if settings.order is Order.TWO_BANDS and point is None:
-        raise WrongUseError("Two bands need an operating point, and the model pack has none.")
-    ranked = rank(rows, datetime.now(UTC), policy_of(settings, point.threshold if point else None))
+    settings = site_settings()
+    if arguments.order is not None:
+        settings = replace(settings, order=Order(arguments.order))
+    now = datetime.now(UTC)
+    with History.open(existing_history(arguments), read_only=True) as history:
+        rows = history.rows(read_since=now - timedelta(days=arguments.days))
+        ranked = rank(rows, now, policy_of(settings, _operating_point(settings)))
+        objects = [study_object(row, _facts(history, row)) for row in ranked] if arguments.json is not None else []
     print_worklist(Console(), ranked)
     if arguments.json is not None:
-        write_json(arguments.json, [study_object(row, None) for row in ranked])
+        write_json(arguments.json, objects)
     return 0
+
+
+def _operating_point(settings: Settings) -> float | None:
+    """Return the shipped pack's operating point where the order asks for one; without it there are no two bands."""
+    if settings.order is not Order.TWO_BANDS:
+        return None
+    point = chosen_pack(None).operating_point
+    if point is None:
+        raise WrongUseError("Two bands need an operating point, and the model pack has none.")
+    return point.threshold
+
+
+def _facts(history: History, row: Row) -> Facts:
+    """Return what the history knows: the score with its slices; what became of each file was said at the time."""
+    stored = history.result(row.study_instance_uid) if row.probabilities is not None else None
+    return Facts(score=stored.score if stored else None)

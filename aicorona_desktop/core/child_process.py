@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import struct
 import subprocess
 import sys
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -22,6 +20,7 @@ from typing import IO, BinaryIO, cast
 
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.frames import Frame, FrameError, read_frame, write_frame
+from aicorona_desktop.core.scratch import scratch_folder
 from aicorona_desktop.core.windows_job import CREATE_NO_WINDOW, CREATE_SUSPENDED, JobLimits, WindowsJob
 
 STDERR_LINES = 200
@@ -48,15 +47,14 @@ class ChildProcess:
         self,
         module: str,
         arguments: Sequence[str] = (),
-        environment: dict[str, str] | None = None,
         limits: JobLimits = JobLimits(),  # noqa: B008 - a frozen value
     ) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="aicorona-", ignore_cleanup_errors=True)
+        self._folder = scratch_folder()
         command = [*program(module), *arguments]
         self._closed = False
         self._job: WindowsJob | None = None
         try:
-            self._process = _started(command, self._folder.name, _environment(self._folder.name) | (environment or {}))
+            self._process = _started(command, self._folder.name, _environment(self._folder.name))
             if sys.platform == "win32":
                 self._job = _enclosed(self._process, limits)
         except (OSError, AicoronaError) as error:
@@ -107,8 +105,6 @@ class ChildProcess:
             raise ChildLostError("A helper process of the program took too long.") from error
         except (OSError, ValueError) as error:
             raise ChildLostError("A helper process of the program stopped.") from error
-        except struct.error as error:
-            raise FrameError("A number between our processes was too large.") from error
 
     def receive(self, timeout_s: float) -> Frame:
         """Return the next answer.
@@ -132,10 +128,6 @@ class ChildProcess:
             return answer
         self.kill()
         raise ChildLostError("A helper process of the program stopped.") from answer
-
-    def receive_now(self) -> Frame | None:
-        """Return an answer that is already there, else None; raises as `receive` does."""
-        return self.receive_within(0)
 
     def kill(self) -> None:
         """End the process at once."""
@@ -166,7 +158,7 @@ class ChildProcess:
             frame, written = request
             try:
                 write_frame(self._stdin, frame)
-            except (OSError, ValueError, FrameError, struct.error) as error:
+            except (OSError, ValueError, FrameError) as error:
                 written.set_exception(error)
             else:
                 written.set_result(None)
@@ -222,6 +214,7 @@ def _started(command: Sequence[str], folder: str, environment: dict[str, str]) -
         env=environment,
         close_fds=True,
         creationflags=flags,
+        process_group=None if sys.platform == "win32" else 0,  # Ctrl+C is for the program, not for its helpers
     ).result()
     _widen(process)
     return process

@@ -19,6 +19,11 @@ class Outcome(StrEnum):
     UNSUITABLE = "unsuitable"
     REFUSED = "refused"
 
+    @property
+    def gravity(self) -> int:
+        """The place in this list: the higher, the graver."""
+        return tuple(Outcome).index(self)
+
 
 class Reason(Enum):
     """One sentence a rule; the name is the code that is stored and tested."""
@@ -138,7 +143,7 @@ class Reason(Enum):
     TOO_FEW_SLICES = "There are too few slices: {found:.0f}, at least {needed:.0f} needed."
     COVERAGE_SHORT = "The coverage is too short for a chest: {found:.0f} mm, at least {needed:.0f} mm needed."
     COVERAGE_LIMITED = "The coverage is limited: {found:.0f} mm; parts of the lungs may be missing."
-    COVERAGE_LONG = "The coverage is {found:.0f} mm: more than a chest."
+    COVERAGE_LONG = "The coverage is {found:.0f} mm, more than a chest: the slices used may lie beside the lungs."
     SPACING_WIDE = "The slices are thick or far apart: a spacing of {found:.1f} mm (over {needed:.1f} mm)."
     SPACING_TOO_WIDE = "The slice spacing is too wide: {found:.1f} mm, at most {needed:.1f} mm (too thick)."
     SAME_POSITION_ALL = "All slices have the same position."
@@ -200,6 +205,7 @@ class Reason(Enum):
     RESULT_DAMAGED = "The stored score was changed or damaged and is not shown; score the study again."
     OTHER_VERSION = "Another version of the program noticed something that this one has no words for ({name})."
     PROVIDER_NOT_USED = "The device {name} was not used: it is missing, slower than the CPU or answers differently."
+    DISK_NEARLY_FULL = "The disk is nearly full ({found:.0f} MB free, {needed:.0f} needed): no new files are taken in."
     RUNTIMES_CLASH = "More than one edition of ONNX Runtime is installed ({name}); uninstall all but one."
 
     @property
@@ -234,5 +240,4 @@ class Finding:
 
 def worst(findings: tuple[Finding, ...]) -> Outcome:
     """Return the gravest outcome among the findings; `SCORED` when there is none."""
-    order = list(Outcome)
-    return max((finding.outcome for finding in findings), key=order.index, default=Outcome.SCORED)
+    return max((finding.outcome for finding in findings), key=lambda one: one.gravity, default=Outcome.SCORED)

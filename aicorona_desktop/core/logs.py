@@ -11,11 +11,13 @@ import hashlib
 import logging
 import os
 import traceback
+from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from aicorona_desktop.core.durable import ONLY_OURS
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.places import data_dir
 
@@ -28,12 +30,11 @@ LONGEST_RECORD = 8000
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
-def set_up_logs(folder: Path | None = None, level: int = logging.INFO) -> Path:
+def set_up_logs(folder: Path | None = None) -> Path:
     """Let the program's records go to files; return the newest one. A second call changes the folder.
 
     Args:
         folder: where the files lie, made if missing; `logs` in the data folder by default.
-        level: the mildest kind of record that is kept.
     """
     folder = folder or data_dir() / "logs"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,7 +42,7 @@ def set_up_logs(folder: Path | None = None, level: int = logging.INFO) -> Path:
     handler = _PrivateFiles(folder / "aicorona-desktop.log")
     handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logger = logging.getLogger(LOGGER)
-    logger.setLevel(level)
+    logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     return Path(handler.baseFilename)
 
@@ -90,11 +91,8 @@ class _PrivateFiles(RotatingFileHandler):
         super().__init__(path, maxBytes=LARGEST_FILE_BYTES, backupCount=FILES - 1, encoding="utf-8", delay=True)
 
     def _open(self) -> IO[str]:  # type: ignore[override] # typeshed names the concrete class
-        return open(self.baseFilename, self.mode, encoding=self.encoding, errors="backslashreplace", opener=_private)
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
+        opener = partial(os.open, mode=ONLY_OURS)
+        return open(self.baseFilename, self.mode, encoding=self.encoding, errors="backslashreplace", opener=opener)
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

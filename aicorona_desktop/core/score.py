@@ -67,3 +67,8 @@ class Score:
     provider: str
     seconds_read: float
     seconds_infer: float
+
+    @property
+    def p_covid(self) -> float:
+        """The probability of COVID-19, by which the worklist is ranked."""
+        return self.probabilities[CLASSES.index("covid")]

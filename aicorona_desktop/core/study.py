@@ -8,6 +8,9 @@ from aicorona_desktop.core.files import FileRef
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.core.headers import Header
 
+PADDING_HU = -32768
+"""What pixels outside the scan carry in place of Hounsfield units, which are clipped to ±32767."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:

@@ -150,6 +150,9 @@ def _nothing_left(left_out: tuple[LeftOut, ...]) -> Iterator[Finding]:
 
 
 def _image_type(facts: _Facts) -> Iterator[Finding]:
+    """A file that calls itself original and secondary at once contradicts itself, which is no reason to refuse it."""
+    if any("SECONDARY" in header.image_type[1:2] for header in facts.headers):
+        yield _warned(Reason.DERIVED_SECONDARY, name="ORIGINAL\\SECONDARY")
     if any("DERIVED" in header.image_type[:1] for header in facts.headers):
         yield _warned(Reason.DERIVED_PRIMARY)
 
@@ -524,6 +527,7 @@ class PixelCheck:
             raise ValueError("the pixel spacing is missing")
         self._stride = max(1, -(-max(header.rows, header.columns) // COARSE_PX))
         self._sides_px = {header.rows, header.columns}
+        self._field_mm2 = float(np.prod(header.pixel_spacing_mm)) * header.rows * header.columns
         self._voxel_mm3 = float(np.prod(header.pixel_spacing_mm)) * self._stride**2 * geometry.spacing_mm
         self._lung_step = max(1, int(LUNG_STEP_MM / geometry.spacing_mm)) if geometry.spacing_mm > 0 else 1
         self._slices: list[NDArray[np.int16] | None] = [None] * len(series.instances)
@@ -549,9 +553,7 @@ class PixelCheck:
         seen = [one for one in self._slices if one is not None]
         if not seen:
             return ()
-        coarse = np.stack(seen)
-        undeclared = tuple(_mark_undeclared_padding(coarse))
-        return merged((*undeclared, *_value_findings(coarse)))
+        return merged(_value_findings(np.stack(seen), self._field_mm2))
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what all slices say: also lungs, and whether neighbours resemble each other.
@@ -563,8 +565,7 @@ class PixelCheck:
         if not places:
             return ()
         coarse = np.stack([one for one in self._slices if one is not None])
-        undeclared = tuple(_mark_undeclared_padding(coarse))
-        by_value = merged((*undeclared, *_value_findings(coarse)))
+        by_value = merged(_value_findings(coarse, self._field_mm2))
         if not may_be_scored(by_value):
             return by_value
         coarse[coarse == PADDING] = PADDING_HU
@@ -576,29 +577,41 @@ class PixelCheck:
 def _mark_undeclared_padding(coarse: NDArray[np.int16]) -> Iterator[Finding]:
     """Mark, in place, the constant value that some scanners put around a round field without declaring it.
 
-    Only one value far below air, which the corners of the slices hold, is taken for it; anything else below
+    Only one value far below air, which the corners of all slices hold, is taken for it; anything else below
     the range of HU stays what it is: a reason not to score.
     """
     corners = coarse[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     value = int(corners[0, 0])
-    beyond = (coarse < GATE.value_from_hu) & (coarse != PADDING)
-    if (
-        value == PADDING
-        or value >= GATE.value_from_hu
-        or not (corners == value).all()
-        or (coarse[beyond] != value).any()
-    ):
+    if value == PADDING or value >= GATE.value_from_hu or not (corners == value).all():
         return
-    coarse[beyond] = PADDING
+    coarse[coarse == value] = PADDING
     yield _warned(Reason.PADDING_UNDECLARED, value)
 
 
-def _value_findings(coarse: NDArray[np.int16]) -> Iterator[Finding]:
+def _settle_noise_in_air(coarse: NDArray[np.int16]) -> None:
+    """Raise, in place, what noise alone has brought below the range of HU: not all scanners clip their values.
+
+    Such a voxel lies in a neighbourhood (3 x 3) that is within the range by its mean; damaged values don't.
+    """
+    from scipy import ndimage
+
+    below = (coarse < GATE.value_from_hu) & (coarse != PADDING)
+    if below.any():
+        inside = np.where(coarse == PADDING, PADDING_HU, coarse).astype(np.float32)
+        means = ndimage.uniform_filter(inside, size=(1, 3, 3), mode="nearest")
+        coarse[below & (means >= GATE.value_from_hu)] = GATE.value_from_hu
+
+
+def _value_findings(coarse: NDArray[np.int16], field_mm2: float) -> Iterator[Finding]:
+    """Judge the values by themselves; marks undeclared padding and settles noise in `coarse`."""
+    yield from _mark_undeclared_padding(coarse)
+    _settle_noise_in_air(coarse)
     values = _Values(coarse)
     yield from _air(values)
     body = values.percent(GATE.body_from_hu, GATE.body_to_hu)
-    if body < GATE.body_at_least_percent:
-        yield _unsuitable(Reason.NO_BODY, body, GATE.body_at_least_percent)
+    needed = GATE.body_at_least_percent * min(1.0, GATE.body_field_mm**2 / field_mm2)
+    if body < needed:
+        yield _unsuitable(Reason.NO_BODY, body, needed)
     if (coarse.max(axis=(1, 2)) == coarse.min(axis=(1, 2))).any():
         yield _unsuitable(Reason.CONSTANT_SLICES)
     beyond = values.percent(PADDING + 1, GATE.value_from_hu - 1) + values.percent(GATE.value_to_hu + 1, -PADDING - 1)

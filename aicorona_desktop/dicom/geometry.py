@@ -39,7 +39,8 @@ class Geometry:
 
     `spacing_mm` is the median distance D of neighbours that don't share a position, 0 when all share one
     (or there is one slice). `unevenness_percent` is the largest deviation from D among the distances that
-    are not gaps. `coverage_mm` counts a whole D for every slice: last minus first plus D.
+    are not gaps, 0 where rounded positions explain it. `coverage_mm` counts a whole D for every slice: last
+    minus first plus D.
     """
 
     positions_mm: tuple[float, ...]  # along the slice normal, from the feet
@@ -178,7 +179,8 @@ def _gaps(steps: NDArray[np.float64], spacing_mm: float) -> tuple[Gap, ...]:
 
 def _unevenness_percent(steps: NDArray[np.float64], spacing_mm: float) -> float:
     deviations = [abs(step - spacing_mm) for step in steps.tolist() if spacing_mm > 0 and not _is_gap(step, spacing_mm)]
-    return round(100 * max(deviations) / spacing_mm, 2) if deviations else 0.0
+    largest = round(max(deviations, default=0.0), POSITION_DECIMALS)
+    return round(100 * largest / spacing_mm, 2) if largest > GATE.uneven_always_allowed_mm else 0.0
 
 
 def _line_angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

@@ -200,8 +200,10 @@ def _why_no_slice_by_image_type(image_type: tuple[str, ...], has_place: bool) ->
         return Finding(Outcome.IGNORED, Reason.SECONDARY_CAPTURE)
     if kind := _word_in(values[2:], _COMPUTED):
         return Finding(Outcome.UNSUITABLE, Reason.DERIVED_SECONDARY, name=kind)
-    name = "DERIVED\\SECONDARY" if values[:1] == ("DERIVED",) else "SECONDARY"
-    return Finding(Outcome.UNSUITABLE, Reason.DERIVED_SECONDARY, name=name) if secondary else None
+    if secondary and values[0] != "ORIGINAL":
+        name = "DERIVED\\SECONDARY" if values[0] == "DERIVED" else "SECONDARY"
+        return Finding(Outcome.UNSUITABLE, Reason.DERIVED_SECONDARY, name=name)
+    return None
 
 
 def _word_in(values: tuple[str, ...], words: tuple[str, ...]) -> str:
@@ -362,7 +364,7 @@ def _merits(series: Series) -> _Merits:
     geometry = geometry_of(series.instances)
     return _Merits(
         region=_region(series),
-        derived=any("DERIVED" in header.image_type[:1] for header in headers),
+        derived=any("DERIVED" in header.image_type[:1] or "SECONDARY" in header.image_type[1:2] for header in headers),
         coverage=_coverage_class(geometry.coverage_mm),
         off_spacing_mm=round(max(5 - geometry.spacing_mm, geometry.spacing_mm - 10, 0.0), 1),
         kernel=max(kernel_of(header) for header in headers),

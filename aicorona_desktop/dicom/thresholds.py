@@ -25,6 +25,7 @@ class Gate:
     # Uneven distance
     uneven_usual_at_most_percent: float = 3.0
     uneven_at_most_percent: float = 20.0
+    uneven_always_allowed_mm: float = 0.1  # positions are often written with one decimal
     # Missing: a gap of k x D, within this share of it
     gap_tolerance_percent: float = 10.0
     gap_at_most_mm: float = 10.0
@@ -66,6 +67,7 @@ class Gate:
     body_from_hu: int = -200
     body_to_hu: int = 300
     body_at_least_percent: float = 10.0
+    body_field_mm: float = 400.0  # of a field as wide as this; a wider one holds more air, not less body
     value_from_hu: int = -1100
     value_to_hu: int = 3100
     out_of_range_at_most_percent: float = 1.0

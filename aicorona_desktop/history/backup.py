@@ -12,6 +12,8 @@ from pathlib import Path
 
 from aicorona_desktop.history.connection import (
     APPLICATION_ID,
+    NOT_OPENED,
+    NOT_OURS,
     SIDECARS,
     HistoryError,
     WriterLock,
@@ -19,6 +21,7 @@ from aicorona_desktop.history.connection import (
     is_sound,
     one_number,
     open_file,
+    says_it_is_ours,
     sync,
 )
 
@@ -101,6 +104,25 @@ def newest_good(path: Path) -> Copy | None:
     return next((copy for copy in reversed(copies(path)) if is_good(copy.path)), None)
 
 
+def require_ours(path: Path) -> None:
+    """Prove that what stands at the ledger's place is a ledger, new (0 bytes), missing, or has backups of its name.
+
+    Nothing is touched: before this, no lock may be taken, and without it nothing may be set aside.
+
+    Raises:
+        HistoryError: it is something else, or can't be read.
+    """
+    try:
+        if not path.exists():
+            return
+        if not path.is_file():
+            raise HistoryError(NOT_OPENED)
+        if path.stat().st_size and not says_it_is_ours(path) and not copies(path):
+            raise HistoryError(NOT_OURS)
+    except OSError as error:
+        raise HistoryError(NOT_OPENED) from error
+
+
 def replace_ledger(path: Path, copy: Path | None, now: datetime, why: str) -> Path:
     """Set the ledger aside and put a copy (or nothing) in its place; return the name it has now.
 
@@ -127,8 +149,9 @@ def restore(path: Path, copy: Path, now: datetime) -> Path:
     """Put a backup in the ledger's place; return where the ledger that stood there was set aside.
 
     Raises:
-        HistoryError: the ledger is in use, or the backup can't be read; nothing has changed then.
+        HistoryError: the ledger is in use or not ours, or the backup can't be read; nothing has changed then.
     """
+    require_ours(path)
     try:
         lock = WriterLock(path)
         try:
@@ -142,4 +165,4 @@ def restore(path: Path, copy: Path, now: datetime) -> Path:
 
 
 def _folder(path: Path) -> Path:
-    return path.parent / "backups"
+    return path.with_name(path.name + ".backups")

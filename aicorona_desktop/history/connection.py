@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from aicorona_desktop.core.durable import sync_folder
+from aicorona_desktop.core.durable import ONLY_OURS, sync_folder
 from aicorona_desktop.core.errors import AicoronaError
 
 if sys.platform == "win32":
@@ -27,7 +27,11 @@ PRAGMAS = (
     "PRAGMA mmap_size=0",
     "PRAGMA secure_delete=FAST",
 )
+MAGIC = b"SQLite format 3\0"
+APPLICATION_ID_AT = 68  # big endian, sqlite.org/fileformat2.html 1.3
 SIDECARS = ("-wal", "-shm", "-journal")
+NOT_OURS = "This file is not a history of this program; nothing was touched. Name another file."
+NOT_OPENED = "The history could not be opened; is the disk full or the file in use?"
 IN_USE = "The history is in use by the window or another program; close that first. Nothing was written."
 
 Connect = Callable[..., sqlite3.Connection]
@@ -70,6 +74,17 @@ def open_file(path: Path, *, writing: bool, connect: Connect = sqlite3.connect) 
     return connection
 
 
+def says_it_is_ours(path: Path) -> bool:
+    """Whether the header of a file carries SQLite's mark and ours; read without SQLite, which might change something.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    with path.open("rb") as file:
+        header = file.read(APPLICATION_ID_AT + 4)
+    return header.startswith(MAGIC) and header[APPLICATION_ID_AT:] == APPLICATION_ID.to_bytes(4, "big")
+
+
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether an error says that the file itself is broken, and not the disk full or the file busy."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -100,7 +115,7 @@ def create_file(path: Path) -> None:
     Raises:
         OSError: it stands there already, or can't be made.
     """
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, ONLY_OURS))
 
 
 def sync(path: Path) -> None:
@@ -119,7 +134,7 @@ class WriterLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        self._file = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR, ONLY_OURS)
         try:
             if sys.platform == "win32":
                 msvcrt.locking(self._file, msvcrt.LK_NBLCK, 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from aicorona_desktop.history.connection import APPLICATION_ID, one_number
+from aicorona_desktop.history.connection import one_number
 
 SET = "history"
 
@@ -265,8 +265,6 @@ def migrate(connection: sqlite3.Connection) -> None:
     from sqlite_utils import Database
     from sqlite_utils.migrations import Migrations
 
-    # Before all else: the library makes a table of its own first, and a file with that alone would look foreign.
-    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     migrations = Migrations(SET)
     for number, step in enumerate(STEPS, start=1):
         migrations(name=step.__name__)(_numbered(step, number))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from aicorona_desktop import __version__
+from aicorona_desktop.core.space import FLOOR_WRITE_BYTES
 from aicorona_desktop.history import backup, migrations
 from aicorona_desktop.history.connection import (
     APPLICATION_ID,
+    NOT_OPENED,
+    NOT_OURS,
     Connect,
     HistoryError,
     WriterLock,
@@ -21,7 +26,8 @@ from aicorona_desktop.history.connection import (
     one_number,
     open_file,
 )
-from aicorona_desktop.history.queries import time_text
+from aicorona_desktop.history.drives import is_on_network
+from aicorona_desktop.history.values import time_text
 
 NEWER = "The history was written by a newer version of this program; it is opened for reading only, nothing is scored."
 NOT_MIGRATED = (
@@ -30,9 +36,11 @@ NOT_MIGRATED = (
 FOLDER_CLOSED = "The folder of the history can't be written; it is opened for reading only, nothing is scored."
 ASKED_FOR = "The history was opened for reading only."
 NO_HISTORY = "There is no history yet."
-NOT_OURS = "The file at the history's place is not a history of this program; it was left untouched."
 DAMAGED = "The history is damaged; start the program that writes it, which puts a backup in its place."
-NOT_OPENED = "The history could not be opened; is the disk full or the file in use?"
+ON_NETWORK = "The history can't lie on a network drive, where it can break; choose a folder on a disk of this computer."
+
+THOROUGH_EVERY = timedelta(days=7)
+CHECKED_AT = "history checked thoroughly at"  # a key of the settings
 
 
 class _DamagedError(Exception):
@@ -55,27 +63,38 @@ def open_for_reading(path: Path, connect: Connect, because: str, notices: tuple[
     Raises:
         HistoryError: it is missing, not ours, or can't be read.
     """
+    backup.require_ours(path)
     if not path.exists():
         raise HistoryError(NO_HISTORY)
     try:
-        connection = open_file(path, writing=False, connect=connect)
+        connection = _opened_if(path, connect, (_require_ours, _require_begun), writing=False)
     except sqlite3.Error as error:
         raise HistoryError(DAMAGED if is_damage(error) else NOT_OPENED) from error
-    try:
-        _require_ours(connection)
-        _require_begun(connection)
-    except BaseException:
-        connection.close()
-        raise
     return Opened(connection, None, because, notices)
 
 
-def open_for_writing(path: Path, now: datetime, connect: Connect) -> Opened:
+def nearly_full(free_bytes: int) -> str:
+    """Return why nothing may be written on a disk with so many free bytes, or ""."""
+    if free_bytes >= FLOOR_WRITE_BYTES:
+        return ""
+    free, needed = free_bytes // 1_000_000, FLOOR_WRITE_BYTES // 1_000_000
+    return f"The disk is nearly full ({free} MB free, {needed} needed): nothing more is written; viewing goes on."
+
+
+def open_for_writing(path: Path, now: datetime, connect: Connect, free_bytes: int = FLOOR_WRITE_BYTES) -> Opened:
     """Open as the one writer; make the ledger if it is missing. Read only where it must not be changed.
 
     Raises:
-        HistoryError: another program writes it; it is not ours; it can't be opened.
+        HistoryError: another program writes it; it is not ours, on a network drive, or can't be opened; or
+            the disk is nearly full and there is none yet. Nothing has been touched then.
     """
+    backup.require_ours(path)
+    if is_on_network(path.parent):
+        raise HistoryError(ON_NETWORK)
+    if because := nearly_full(free_bytes):
+        if path.exists():
+            return open_for_reading(path, connect, because)
+        raise HistoryError(because)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = WriterLock(path)
@@ -110,7 +129,7 @@ def _open_sound(path: Path, now: datetime, connect: Connect) -> tuple[sqlite3.Co
             backup.replace_ledger(path, copy.path, now, "missing")
             notices = (f"The history was missing. {_put_back(copy)}",)
     try:
-        return _open_checked(path, connect), notices
+        return _open_checked(path, now, connect), notices
     except _DamagedError:
         copy = backup.newest_good(path)
         backup.replace_ledger(path, copy.path if copy else None, now, "damaged")
@@ -119,7 +138,7 @@ def _open_sound(path: Path, now: datetime, connect: Connect) -> tuple[sqlite3.Co
         what = _put_back(copy) if copy else "There was no backup, so an empty one was started."
         notices = (f"The history was damaged and has been set aside. {what}",)
     try:
-        return _open_checked(path, connect), notices
+        return _open_checked(path, now, connect), notices
     except _DamagedError as error:
         raise HistoryError(DAMAGED) from error
 
@@ -131,19 +150,26 @@ def _put_back(copy: backup.Copy) -> str:
     )
 
 
-def _open_checked(path: Path, connect: Connect) -> sqlite3.Connection:
-    """Open the file and look whether it is ours and sound; harder after an end that was not clean."""
+def _open_checked(path: Path, now: datetime, connect: Connect) -> sqlite3.Connection:
+    """Open the file and look whether it is ours and sound; harder after an end that was not clean, and weekly."""
     try:
-        connection = open_file(path, writing=True, connect=connect)
-        try:
-            _require_ours(connection)
-            _require_sound(connection)
-        except BaseException:
-            connection.close()
-            raise
+        return _opened_if(path, connect, (_require_ours, partial(_require_sound, now=now)), writing=True)
     except sqlite3.Error as error:
         if is_damage(error):
             raise _DamagedError from error
+        raise
+
+
+def _opened_if(
+    path: Path, connect: Connect, checks: Iterable[Callable[[sqlite3.Connection], None]], *, writing: bool
+) -> sqlite3.Connection:
+    """Open a file and let the checks look at it; what one of them raises closes it again."""
+    connection = open_file(path, writing=writing, connect=connect)
+    try:
+        for check in checks:
+            check(connection)
+    except BaseException:
+        connection.close()
         raise
     return connection
 
@@ -160,9 +186,19 @@ def _require_begun(connection: sqlite3.Connection) -> None:
         raise HistoryError(NO_HISTORY)
 
 
-def _require_sound(connection: sqlite3.Connection) -> None:
-    if not is_sound(connection, thorough=not _ended_cleanly(connection)):
+def _require_sound(connection: sqlite3.Connection, now: datetime) -> None:
+    if not is_sound(connection, thorough=_thorough_is_due(connection, now)):
         raise _DamagedError
+
+
+def _thorough_is_due(connection: sqlite3.Connection, now: datetime) -> bool:
+    """Whether the last end was not clean, or the last thorough check is a week old; so also when the clock jumped."""
+    if not _ended_cleanly(connection):
+        return True
+    if migrations.version_of(connection) == 0:
+        return False
+    found = connection.execute("SELECT value FROM setting WHERE key = ?", (CHECKED_AT,)).fetchone()
+    return found is None or abs(now - datetime.fromisoformat(found[0])) >= THOROUGH_EVERY
 
 
 def _ended_cleanly(connection: sqlite3.Connection) -> bool:
@@ -177,16 +213,29 @@ def _made_ready(connection: sqlite3.Connection, path: Path, now: datetime) -> st
     try:
         if migrations.is_newer(connection):
             return NEWER
+        if migrations.version_of(connection) == 0:
+            # Before all else, and before the write-ahead log: from the first byte on, the file says whose it is.
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA journal_mode={journal_mode()}").fetchone()
         because = _brought_up_to_date(connection, path, now)
         if not because:
-            connection.execute(
-                "INSERT INTO session (opened_at, application_version) VALUES (?, ?)", (time_text(now), __version__)
-            )
+            _begin_session(connection, now)
     except BaseException:
         connection.close()
         raise
     return because
+
+
+def _begin_session(connection: sqlite3.Connection, now: datetime) -> None:
+    # Still as it was when the file was checked; one that is new has nothing to check.
+    if _thorough_is_due(connection, now):
+        connection.execute(
+            "INSERT OR REPLACE INTO setting (key, value, changed_at, changed_by) VALUES (?, ?, ?, '')",
+            (CHECKED_AT, time_text(now), time_text(now)),
+        )
+    connection.execute(
+        "INSERT INTO session (opened_at, application_version) VALUES (?, ?)", (time_text(now), __version__)
+    )
 
 
 def _brought_up_to_date(connection: sqlite3.Connection, path: Path, now: datetime) -> str:

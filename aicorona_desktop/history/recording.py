@@ -14,9 +14,9 @@ from aicorona_desktop.core.headers import Header
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.score import CLASSES, Score
 from aicorona_desktop.core.study import LeftOut, Series, SeriesChoice, Study
-from aicorona_desktop.history.audit import FIRST, Plain, row_sha256
+from aicorona_desktop.history.audit import FIRST, AuditFile, Plain, row_sha256
 from aicorona_desktop.history.connection import HistoryError
-from aicorona_desktop.history.queries import (
+from aicorona_desktop.history.values import (
     AUDIT_FIELDS,
     RESULT_FIELDS,
     SiteVerification,
@@ -63,6 +63,7 @@ class Circumstances:
 
 
 def study_number(connection: sqlite3.Connection, study_instance_uid: str) -> int:
+    """Return the number that stands for a study in the ledger; raises HistoryError where it isn't there."""
     found = connection.execute("SELECT sequence FROM study WHERE study_instance_uid = ?", (study_instance_uid,))
     number = found.fetchone()
     if number is None:
@@ -137,22 +138,23 @@ def _study(connection: sqlite3.Connection, study: Study, at: str) -> int:
         _append_state(connection, number, State.RECEIVED, "first files", at)
     else:
         number = int(found[0])
+    columns = facts | {"findings": findings_text(study.findings)}
+    changes = ", ".join(f"{name} = ?" for name in columns)
+    connection.execute(f"UPDATE study SET {changes} WHERE sequence = ?", (*columns.values(), number))  # noqa: S608
     if found is None or facts:
-        text = (number, _search_text(uid, facts))
-        connection.execute("INSERT OR REPLACE INTO study_text (rowid, text) VALUES (?, ?)", text)
-    facts["findings"] = findings_text(study.findings)
-    changes = ", ".join(f"{name} = ?" for name in facts)
-    connection.execute(f"UPDATE study SET {changes} WHERE sequence = ?", (*facts.values(), number))  # noqa: S608
+        text = _search_text(connection.execute("SELECT * FROM study WHERE sequence = ?", (number,)).fetchone())
+        connection.execute("INSERT OR REPLACE INTO study_text (rowid, text) VALUES (?, ?)", (number, text))
     return number
 
 
 def _study_facts(study: Study) -> dict[str, object]:
-    largest = max(study.series, key=lambda series: len(series.instances), default=None)
-    if largest is None or not largest.instances:
-        return {}
-    header = largest.instances[0].header
+    left_out = (*(one for series in study.series for one in series.left_out), *study.left_out)
+    patient_id = text_of(next((one.patient_id for one in left_out if one.patient_id), ""))
+    header = _telling_header(study, left_out)
+    if header is None:
+        return {"patient_id": patient_id} if patient_id else {}
     return {
-        "patient_id": text_of(header.patient_id),
+        "patient_id": text_of(header.patient_id) or patient_id,
         "issuer_of_patient_id": text_of(header.issuer_of_patient_id),
         "patient_name": text_of(header.patient_name),
         "patient_birth_date": text_of(header.patient_birth_date),
@@ -167,12 +169,24 @@ def _study_facts(study: Study) -> dict[str, object]:
     }
 
 
-def _search_text(uid: str, facts: dict[str, object]) -> str:
-    name = str(facts.get("patient_name", ""))
+def _telling_header(study: Study, left_out: Sequence[LeftOut]) -> Header | None:
+    """Return the header that speaks for a study: of its largest series, else of a file left out, best with a patient.
+
+    A study of localizers or reformats alone gets no score; a person must still see whose it is.
+    """
+    largest = max(study.series, key=lambda series: len(series.instances), default=None)
+    if largest is not None and largest.instances:
+        return largest.instances[0].header
+    headers = [one.header for one in left_out if one.header is not None]
+    return max(headers, key=lambda header: bool(header.patient_id or header.patient_name), default=None)
+
+
+def _search_text(study: sqlite3.Row) -> str:
+    name = study["patient_name"]
     # A family and a given name are also found when typed as one word, as Chinese names are.
-    texts = [name, name.replace("^", ""), uid]
-    texts += [str(facts.get(key, "")) for key in ("patient_id", "accession_number", "study_id", "study_description")]
-    return " ".join(folded(text) for text in texts)
+    texts = [name, name.replace("^", "")]
+    keys = ("study_instance_uid", "patient_id", "accession_number", "study_id", "study_description")
+    return " ".join(folded(text) for text in (*texts, *(study[key] for key in keys)))
 
 
 def _record_series(
@@ -260,6 +274,7 @@ def _file_values(
 
 
 def source_number(connection: sqlite3.Connection, shown: str, kind: str, at: str) -> int:
+    """Record a source where it is new, and its kind where that is told; return its number."""
     connection.execute(
         "INSERT INTO source (shown, kind, recorded_at) VALUES (?, ?, ?)"
         " ON CONFLICT (shown) DO UPDATE SET kind = excluded.kind WHERE excluded.kind <> ''",
@@ -332,6 +347,7 @@ def record_unscored(
 
 
 def choose(connection: sqlite3.Connection, study: int, choice: SeriesChoice) -> None:
+    """Record which series stands for a study, and why."""
     uid = choice.series.series_instance_uid if choice.series else ""
     connection.execute(
         "UPDATE study SET series_instance_uid = ?, series_reason = ? WHERE sequence = ?",
@@ -472,9 +488,16 @@ def read_again_as(connection: sqlite3.Connection, study: int) -> None:
 # --- the audit ------------------------------------------------------------------------------------------------
 
 
-def append_audit(connection: sqlite3.Connection, values: Sequence[Plain]) -> None:
-    """Add (at, who, event, study, details) to the chain."""
+def newest_audit(connection: sqlite3.Connection) -> str:
+    """Return the hash that the chain ends with."""
     newest = connection.execute("SELECT row_sha256 FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
-    previous = newest[0] if newest else FIRST
-    proof = {"previous_sha256": previous, "row_sha256": row_sha256([previous, *values])}
-    _insert(connection, "audit", dict(zip(AUDIT_FIELDS, values, strict=True)) | proof)
+    return newest[0] if newest else FIRST
+
+
+def append_audit(connection: sqlite3.Connection, file: AuditFile, values: Sequence[Plain]) -> None:
+    """Add (at, who, event, study, details) to the chain, on the disk before the transaction ends; raises OSError."""
+    previous = newest_audit(connection)
+    proof: dict[str, Plain] = {"previous_sha256": previous, "row_sha256": row_sha256([previous, *values])}
+    entry = dict(zip(AUDIT_FIELDS, values, strict=True)) | proof
+    file.append(entry)
+    _insert(connection, "audit", entry)

@@ -18,10 +18,13 @@ from aicorona_desktop.core.files import FileRef
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.core.rows import Row, State
 from aicorona_desktop.core.score import Score
+from aicorona_desktop.core.space import FreeSpace, Measure, free_bytes
 from aicorona_desktop.core.study import LeftOut, SeriesChoice, Study
 from aicorona_desktop.history import backup, opening, queries, recording
-from aicorona_desktop.history.connection import Connect, HistoryError
-from aicorona_desktop.history.queries import (
+from aicorona_desktop.history.audit import AuditFile
+from aicorona_desktop.history.connection import NOT_OPENED, Connect, HistoryError
+from aicorona_desktop.history.recording import text_of
+from aicorona_desktop.history.values import (
     Page,
     SiteVerification,
     StateChange,
@@ -29,11 +32,14 @@ from aicorona_desktop.history.queries import (
     Verdict,
     time_text,
 )
-from aicorona_desktop.history.recording import text_of
 
 __all__ = ["History", "HistoryError", "Page", "SiteVerification", "StateChange", "StoredResult", "Verdict"]
 
 NOT_READ = "The history could not be read."
+AUDIT_DIFFERS = (
+    "The audit file beside the history ends otherwise than the history:"
+    " one of them was changed, removed or put back from a copy."
+)
 NOT_WRITTEN = "The history could not be written, nothing was recorded; is the disk full or the folder closed?"
 
 
@@ -47,10 +53,12 @@ class History:
 
     All methods may be called from any thread, one at a time gets through. Every method that writes is one
     transaction: when it returns, the disk has it. All raise HistoryError when the file can't be read or
-    written, or when it is open for reading only.
+    written, or when it is open for reading only; those that write also when the disk is nearly full.
     """
 
-    def __init__(self, path: Path, opened: opening.Opened, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, path: Path, opened: opening.Opened, clock: Callable[[], datetime], measure_free: Measure = free_bytes
+    ) -> None:
         self.path = path
         self.notices = opened.notices
         """What a person must be told about the opening, such as a backup put in place; one sentence each."""
@@ -60,6 +68,8 @@ class History:
         self._lock = opened.lock
         self._clock = clock
         self._one_at_a_time = threading.RLock()
+        self._free = FreeSpace(path.parent, measure_free)
+        self._audit_file = AuditFile(path)
 
     @classmethod
     def open(
@@ -69,19 +79,43 @@ class History:
         read_only: bool = False,
         clock: Callable[[], datetime] = utc_now,
         connect: Connect = sqlite3.connect,
+        measure_free: Measure = free_bytes,
     ) -> History:
         """Open the ledger; make it if it is missing, bring it to this version's form.
 
         Raises:
-            HistoryError: another program has it open for writing; it is not ours; it can't be read.
+            HistoryError: another program has it open for writing; it is not ours, on a network drive, or can't
+                be read; or the disk is nearly full and there is none yet.
         """
         if read_only:
             return cls(path, opening.open_for_reading(path, connect, opening.ASKED_FOR), clock)
-        history = cls(path, opening.open_for_writing(path, clock(), connect), clock)
-        if not history.read_only_because:
-            for notice in history.notices:
-                history.audit("history replaced", details=notice)
+        try:
+            opened = opening.open_for_writing(path, clock(), connect, measure_free(path.parent))
+        except OSError as error:
+            raise HistoryError(NOT_OPENED) from error
+        history = cls(path, opened, clock, measure_free)
+        try:
+            if not history.read_only_because:
+                history._audit_opening()
+        except BaseException:
+            history.close()
+            raise
         return history
+
+    def _audit_opening(self) -> None:
+        """Record what a person must be told; a history that was replaced needn't end where its audit file does."""
+        for notice in self.notices:
+            self.audit("history replaced", details=notice)
+        if self.notices:
+            return
+        try:
+            with self._reading() as connection:
+                agrees = self._audit_file.ends_with(recording.newest_audit(connection))
+        except OSError as error:
+            raise HistoryError(NOT_READ) from error
+        if not agrees:
+            self.notices = (AUDIT_DIFFERS,)
+            self.audit("audit differs", details=AUDIT_DIFFERS)
 
     def close(self) -> None:
         """Note that the end was clean and let go of the file; a second call does nothing."""
@@ -132,13 +166,11 @@ class History:
         with self._study(study_instance_uid) as (connection, study):
             recording.move(connection, study, state, cause, self._at(at))
 
-    def move_through(
-        self, study_instance_uid: str, steps: Sequence[tuple[State, str]], at: datetime | None = None
-    ) -> None:
+    def move_through(self, study_instance_uid: str, steps: Sequence[tuple[State, str]]) -> None:
         """Record several states, each with its cause, in one transaction; raises as `move`."""
         with self._study(study_instance_uid) as (connection, study):
             for state, cause in steps:
-                recording.move(connection, study, state, cause, self._at(at))
+                recording.move(connection, study, state, cause, self._at(None))
 
     # --- what the model says ---------------------------------------------------------------------------------
 
@@ -172,7 +204,6 @@ class History:
         findings: Sequence[Finding],
         *,
         choice: SeriesChoice | None = None,
-        at: datetime | None = None,
     ) -> None:
         """Record that a study gets no score, and why; a score that stood before is superseded.
 
@@ -184,7 +215,7 @@ class History:
         with self._study(study_instance_uid) as (connection, study):
             if choice is not None:
                 recording.choose(connection, study, choice)
-            recording.record_unscored(connection, study, state, findings, self._at(at))
+            recording.record_unscored(connection, study, state, findings, self._at(None))
 
     def record_pack(self, sha256: str, title: str, status: str, by: str = "") -> None:
         """Record a model pack once; the first time is in the audit as well."""
@@ -266,11 +297,10 @@ class History:
             )
             self._audit(connection, "setting", None, by, key)
 
-    def audit(self, event: str, study_instance_uid: str = "", by: str = "", details: str = "") -> None:
-        """Add a row to the audit chain; a study stands in it by its number here; `details` name no patient."""
+    def audit(self, event: str, by: str = "", details: str = "") -> None:
+        """Add a row about no study in particular to the audit chain; `details` name no patient."""
         with self._transaction() as connection:
-            study = recording.study_number(connection, study_instance_uid) if study_instance_uid else None
-            self._audit(connection, event, study, by, details)
+            self._audit(connection, event, None, by, details)
 
     # --- what is read ----------------------------------------------------------------------------------------
 
@@ -369,7 +399,7 @@ class History:
                         if self._connection.in_transaction:
                             self._connection.execute("ROLLBACK")
                     raise
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 raise HistoryError(NOT_WRITTEN) from error
 
     @contextmanager
@@ -388,9 +418,16 @@ class History:
     def _require_writable(self) -> None:
         if self.read_only_because:
             raise HistoryError(self.read_only_because)
+        try:
+            because = opening.nearly_full(self._free())
+        except OSError:  # the write itself will tell
+            return
+        if because:
+            raise HistoryError(because)
 
     def _at(self, moment: datetime | None) -> str:
         return time_text(moment or self._clock())
 
     def _audit(self, connection: sqlite3.Connection, event: str, study: int | None, by: str, details: str = "") -> None:
-        recording.append_audit(connection, [self._at(None), text_of(by), event, study, text_of(details)])
+        values = [self._at(None), text_of(by), event, study, text_of(details)]
+        recording.append_audit(connection, self._audit_file, values)

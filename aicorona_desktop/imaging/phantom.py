@@ -34,8 +34,32 @@ TARGETS_PER_LUNG = 800
 """How many places of a lung its vessels reach."""
 
 
+class _Stack:
+    """Where the slices of a phantom lie: evenly spaced, the middle of the stack at z = 0."""
+
+    __slots__ = ()
+    slices: int
+    matrix: int
+    field_of_view_mm: float
+    slice_spacing_mm: float
+
+    @property
+    def pixel_spacing_mm(self) -> float:
+        """Distance between rows, and between columns."""
+        return self.field_of_view_mm / self.matrix
+
+    @property
+    def positions_mm(self) -> tuple[tuple[float, float, float], ...]:
+        """Image Position (Patient) of every slice: the centre of its first pixel, feet first, in LPS."""
+        first = (self.pixel_spacing_mm - self.field_of_view_mm) / 2
+        return tuple((first, first, self._z_mm(index)) for index in range(self.slices))
+
+    def _z_mm(self, index: int) -> float:
+        return (index - (self.slices - 1) / 2) * self.slice_spacing_mm
+
+
 @dataclass(frozen=True, slots=True)
-class Thorax:
+class Thorax(_Stack):
     """A phantom of the chest; `slice` draws one level of it, the same one for the same values.
 
     The anatomy has its own size: fewer or closer slices show less of it, around the middle of the lungs.
@@ -65,17 +89,6 @@ class Thorax:
         if not (0 <= self.ground_glass <= 1 and 0 <= self.consolidation <= 1):
             raise ValueError("ground glass and consolidation go from 0 to 1")
 
-    @property
-    def pixel_spacing_mm(self) -> float:
-        """Distance between rows, and between columns."""
-        return self.field_of_view_mm / self.matrix
-
-    @property
-    def positions_mm(self) -> tuple[tuple[float, float, float], ...]:
-        """Image Position (Patient) of every slice: the centre of its first pixel, feet first, in LPS."""
-        first = (self.pixel_spacing_mm - self.field_of_view_mm) / 2
-        return tuple((first, first, self._z_mm(index)) for index in range(self.slices))
-
     def slice(self, index: int) -> NDArray[np.int16]:
         """Return one slice in Hounsfield units, int16 [rows, columns]; index 0 is nearest the feet.
 
@@ -99,9 +112,6 @@ class Thorax:
         """Return all slices, int16 [slices, rows, columns], feet first."""
         return np.stack([self.slice(index) for index in range(self.slices)])
 
-    def _z_mm(self, index: int) -> float:
-        return (index - (self.slices - 1) / 2) * self.slice_spacing_mm
-
     def _noise(self, index: int) -> Floats:
         """Noise of the scanner: neighbouring pixels vary together, as a soft kernel leaves them."""
         white = np.random.default_rng([self.seed, index]).standard_normal(
@@ -114,7 +124,7 @@ class Thorax:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class Head(_Stack):
     """A phantom of a head, for showing that the program leaves other parts of the body alone."""
 
     slices: int = 32
@@ -122,17 +132,6 @@ class Head:
     field_of_view_mm: float = 240.0
     slice_spacing_mm: float = 6.0
     seed: int = 1
-
-    @property
-    def pixel_spacing_mm(self) -> float:
-        """Distance between rows, and between columns."""
-        return self.field_of_view_mm / self.matrix
-
-    @property
-    def positions_mm(self) -> tuple[tuple[float, float, float], ...]:
-        """Image Position (Patient) of every slice, as of `Thorax`."""
-        first = (self.pixel_spacing_mm - self.field_of_view_mm) / 2
-        return tuple((first, first, self._z_mm(index)) for index in range(self.slices))
 
     def slice(self, index: int) -> NDArray[np.int16]:
         """Return one slice in Hounsfield units, int16 [rows, columns]; index 0 is nearest the feet."""
@@ -148,9 +147,6 @@ class Head:
         noise = np.random.default_rng([self.seed, index]).normal(0, 6, painting.hu.shape)
         rounded: NDArray[np.int16] = np.clip(np.rint(painting.hu + noise), -1024, 3071).astype(np.int16)
         return rounded
-
-    def _z_mm(self, index: int) -> float:
-        return (index - (self.slices - 1) / 2) * self.slice_spacing_mm
 
 
 class _Painting:

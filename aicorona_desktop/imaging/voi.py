@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-PADDING_HU = -32768
+from aicorona_desktop.core.study import PADDING_HU
+
 AIR_HU = -1000
 
 
@@ -25,7 +26,6 @@ class VoiWindow:
 
 
 LUNG = VoiWindow(-600, 1500)
-MEDIASTINUM = VoiWindow(40, 400)
 
 
 def to_grey(hounsfield: NDArray[np.int16], window: VoiWindow) -> NDArray[np.uint8]:

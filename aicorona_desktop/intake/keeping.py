@@ -5,16 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
-import secrets
-import sys
-import time
 from pathlib import Path
 
+from aicorona_desktop.core.durable import ONLY_OURS, sync_folder, write_file
 from aicorona_desktop.core.errors import AicoronaError
-
-RENAME_TRIES = 10 if os.name == "nt" else 1
-"""A virus scanner on Windows may hold a new file for seconds."""
 
 
 class SpoolError(AicoronaError):
@@ -54,7 +48,7 @@ class Spool:
         try:
             if not _stands(path, len(data)):
                 self._make_folders(path.parent)
-                _write(path, data)
+                write_file(path, data, ONLY_OURS)
         except OSError as error:
             raise SpoolError(_sentence(error)) from error
         return path
@@ -64,52 +58,13 @@ class Spool:
             return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-        _flush_folder(self.folder)
+        sync_folder(self.folder)
 
 
 def _stands(path: Path, size_bytes: int) -> bool:
     with contextlib.suppress(FileNotFoundError):
         return path.stat().st_size == size_bytes
     return False
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(part, "xb", opener=_private) as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        _rename(part, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
-    _flush_folder(path.parent)
-
-
-def _rename(part: Path, path: Path) -> None:
-    for attempt in range(RENAME_TRIES):
-        try:
-            part.replace(path)
-            break
-        except PermissionError:
-            if attempt == RENAME_TRIES - 1:
-                raise
-            time.sleep(0.5)
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
-
-
-def _flush_folder(folder: Path) -> None:
-    if sys.platform != "win32":  # a folder cannot be flushed there; NTFS journals the rename
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _sentence(error: OSError) -> str:

@@ -40,7 +40,6 @@ _NAMED_BY_A_MACHINE = re.compile(r"[A-Za-z]{0,4}[._-]?[0-9][0-9.]*")
 # A data set without preamble starts with group 0002 or 0008, little endian.
 _BARE_DATA_SET = re.compile(rb"(?:\x02\x00[\x00-\x16]\x00|\x08\x00[\x00-\x18]\x00)")
 _BUSY_ON_WINDOWS = (32, 33)  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
-_REPARSE_POINT = 0x400  # FILE_ATTRIBUTE_REPARSE_POINT
 
 Standing = tuple[str, int | None]
 """A name and the handle of the folder it stands in (None: from the working folder)."""
@@ -61,17 +60,10 @@ def open_regular(
     Returns:
         The bytes and their reference, or the reason why not: refused, in every case.
     """
-    for attempt in range(TRIES):
-        try:
-            with _standing(path, below) as standing:
-                answer = _read(standing)
-            break
-        except OSError as error:
-            if error.errno != errno.EIO or attempt == TRIES - 1:
-                return file_finding(error)
-            time.sleep(pause_s)
-    else:  # pragma: no cover - the last try has returned or broken off
-        return Finding(Outcome.REFUSED, Reason.UNREADABLE)
+    try:
+        answer = _read_patiently(path, below, pause_s)
+    except OSError as error:
+        return file_finding(error)
     if isinstance(answer, Finding):
         return answer
     data, sha256, mtime_ns = answer
@@ -126,11 +118,6 @@ def not_dicom(shown: str, head: bytes = b"") -> Finding:
     return Finding(Outcome.IGNORED, Reason.JUNK)
 
 
-def not_dicom_outcome(shown: str, head: bytes = b"") -> Outcome:
-    """Return the outcome of `not_dicom`."""
-    return not_dicom(shown, head).outcome
-
-
 def file_finding(error: OSError) -> Finding:
     """Return why a file could not be opened or read."""
     if getattr(error, "winerror", None) in _BUSY_ON_WINDOWS:
@@ -148,23 +135,33 @@ def file_finding(error: OSError) -> Finding:
     return Finding(Outcome.REFUSED, reasons.get(error.errno or 0, Reason.UNREADABLE))
 
 
-def _read(standing: Standing) -> tuple[bytes, str, int] | Finding:
+def _read_patiently(path: Path, below: Path | None, pause_s: float) -> tuple[bytes, str, int] | Finding:
+    for _ in range(TRIES - 1):
+        try:
+            return _read(path, below)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            time.sleep(pause_s)
+    return _read(path, below)
+
+
+def _read(path: Path, below: Path | None) -> tuple[bytes, str, int] | Finding:
     """Return bytes, SHA-256 and modification time, or why not."""
-    name, folder = standing
-    seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    refusal = _refusal(seen)
-    if refusal is not None:
-        return refusal
-    with _opened(standing) as descriptor:
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) != (seen.st_dev, seen.st_ino):
-            return Finding(Outcome.REFUSED, Reason.CHANGED_WHILE_READING)
-        refusal = _refusal(status)
-        if refusal is not None:
+    with _standing(path, below) as standing:
+        name, folder = standing
+        seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if (refusal := _refusal(seen)) is not None:
             return refusal
-        if _is_locked(descriptor):
-            return Finding(Outcome.REFUSED, Reason.LOCKED)
-        return _read_all(descriptor, status)
+        with _opened(standing) as descriptor:
+            status = os.fstat(descriptor)
+            if (status.st_dev, status.st_ino) != (seen.st_dev, seen.st_ino):
+                return Finding(Outcome.REFUSED, Reason.CHANGED_WHILE_READING)
+            if (refusal := _refusal(status)) is not None:
+                return refusal
+            if _is_locked(descriptor):
+                return Finding(Outcome.REFUSED, Reason.LOCKED)
+            return _read_all(descriptor, status)
 
 
 def _read_all(descriptor: int, status: os.stat_result) -> tuple[bytes, str, int] | Finding:
@@ -184,7 +181,7 @@ def _read_all(descriptor: int, status: os.stat_result) -> tuple[bytes, str, int]
 
 
 def _refusal(status: os.stat_result) -> Finding | None:
-    if stat.S_ISLNK(status.st_mode) or getattr(status, "st_file_attributes", 0) & _REPARSE_POINT:
+    if stat.S_ISLNK(status.st_mode) or getattr(status, "st_file_attributes", 0) & stat.FILE_ATTRIBUTE_REPARSE_POINT:
         return Finding(Outcome.REFUSED, Reason.LINK)
     if not stat.S_ISREG(status.st_mode):
         return Finding(Outcome.REFUSED, Reason.NOT_A_FILE)

@@ -33,7 +33,7 @@ JUNK_SUFFIXES = (".part", ".partial", ".crdownload", ".download", ".filepart", "
 
 _KEPT_FORMAT_CHARACTERS = "\u200c\u200d"  # Persian, Indic scripts and emoji need the joiners
 _REPLACED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_REPARSE_POINT = 0x400  # FILE_ATTRIBUTE_REPARSE_POINT
+_NUMBERS = re.compile("([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,6 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
     """Return a sorting key in which numbers count as numbers; the name itself settles a tie."""
     parts = _NUMBERS.split(name.casefold())
     return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
-
-
-_NUMBERS = re.compile("([0-9]+)")
 
 
 class _Kind(Enum):
@@ -228,7 +225,7 @@ def _kind(entry: os.DirEntry[str]) -> _Kind:
 
 def _is_link(entry: os.DirEntry[str]) -> bool:
     if sys.platform == "win32":  # junctions, mount points and placeholders of cloud drives are links as well
-        return bool(entry.stat(follow_symlinks=False).st_file_attributes & _REPARSE_POINT)
+        return bool(entry.stat(follow_symlinks=False).st_file_attributes & stat.FILE_ATTRIBUTE_REPARSE_POINT)
     else:  # noqa: RET505 - the type checker reads one branch on each system
         return entry.is_symlink()
 

@@ -38,13 +38,13 @@ class SliceCache:
     def answers_twice(self, output_sha256: str, input_sha256: str) -> bool:
         """Whether another input gave this very output before: then the model, or its device, is stuck.
 
-        Both are digests over all slices of a study, `model.score.output_digest` and one over `pixels_sha256`.
+        The output's is `model.score.output_digest` over all slices, the input's that of a prepared slice.
         """
         return self._inputs.setdefault(output_sha256, input_sha256) != input_sha256
 
 
-def pixels_sha256(hounsfield: NDArray[np.int16]) -> str:
+def pixels_sha256(pixels: NDArray[np.int16] | NDArray[np.float32]) -> str:
     """Return the SHA-256 of a slice's values and shape."""
-    digest = hashlib.sha256(str(hounsfield.shape).encode("ascii"))
-    digest.update(np.ascontiguousarray(hounsfield).data)
+    digest = hashlib.sha256(str(pixels.shape).encode("ascii"))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()

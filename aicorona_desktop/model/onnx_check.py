@@ -114,7 +114,7 @@ def _check_node(node: memoryview) -> str:
     fields = _message(node, _NODE, "node")
     operator = _text(fields, "operator")
     if _text(fields, "domain") not in ("", "ai.onnx") or operator not in OPERATORS:
-        raise PackError(f"The model file uses an operator that is not allowed ({_printable(operator)}).")
+        raise PackError(f"The model file uses an operator that is not allowed ({printable(operator)}).")
     for attribute in fields.get("attribute", []):
         parts = _message(_view(attribute), _ATTRIBUTE, "attribute")
         for tensor in parts.get("tensor", []):
@@ -255,5 +255,6 @@ def _text(fields: Message, name: str) -> str:
     return text.decode("utf-8", "replace")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return the start of a text that a pack brought, fit for a message."""
     return "".join(character if character.isprintable() else "?" for character in text[:40])

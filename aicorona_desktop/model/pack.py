@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
-import math
 import re
 import stat
 import zlib
@@ -18,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +24,8 @@ from numpy.typing import NDArray
 from aicorona_desktop.core.places import packs_dir
 from aicorona_desktop.core.score import CLASSES, Triple
 from aicorona_desktop.model import preprocess
-from aicorona_desktop.model.onnx_check import FEATURE_LENGTH, LARGEST_MODEL_BYTES, PackError, check_model
+from aicorona_desktop.model.description import DESCRIPTION_FILE, Fields, parsed
+from aicorona_desktop.model.onnx_check import FEATURE_LENGTH, LARGEST_MODEL_BYTES, PackError, check_model, printable
 from aicorona_desktop.model.selection import selected
 
 __all__ = [
@@ -44,7 +43,7 @@ __all__ = [
 ]
 
 SCHEMA: Final = 1
-MODEL_FILE, DESCRIPTION_FILE, CARD_FILE, STATISTICS_FILE = "model.onnx", "model.json", "card.md", "statistics.f32"
+MODEL_FILE, CARD_FILE, STATISTICS_FILE = "model.onnx", "card.md", "statistics.f32"
 PREPARATIONS: Final = preprocess.NAMES
 STATUSES: Final = {
     "research": "research weights, prototype: not validated, not a diagnosis",
@@ -59,6 +58,7 @@ _LARGEST_BYTES: Final = {
     CARD_FILE: 2**20,
     STATISTICS_FILE: 4 * (MOST_COMPONENTS + 1) * FEATURE_LENGTH,
 }
+_OUR_NAMES: Final = {"directml": "dml"}  # what packs of this schema call a provider, and what the program does
 NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 VERSION: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}")
 
@@ -126,7 +126,7 @@ class Pack:
     preparation: str
     temperature: float
     operating_point: OperatingPoint | None  # None: not set
-    tolerances: Mapping[str, Tolerance]
+    tolerances: Mapping[str, Tolerance]  # by provider, and "default"
     known_slice: NDArray[np.int16]  # [h, w], Hounsfield units
     known_answer: KnownAnswer
     statistics: FeatureStatistics | None
@@ -148,8 +148,8 @@ class Pack:
         return STATUSES[self.status]
 
     def tolerance(self, provider: str) -> Tolerance:
-        """Return what a provider may differ by, such as `cpu`, `cuda` or `directml`; others get the default."""
-        return self.tolerances.get(provider.lower(), self.tolerances["default"])
+        """Return what a provider of `protocol.PROVIDERS` may differ by; one that isn't named gets the default."""
+        return self.tolerances.get(provider, self.tolerances["default"])
 
     def model_bytes(self) -> bytes:
         """Return the weights as ONNX, read and checked anew: the runtime gets these bytes, never a path.
@@ -244,7 +244,7 @@ def _verified(folder: Path, name: str, sha256: str, size_bytes: int) -> bytes:
 
 def _described(folder: Path, content: bytes) -> Pack:
     """Return what model.json says, with everything checked but the weights."""
-    description = _parsed(content)
+    description = parsed(content)
     schema = description.integer("schema", 1, 10**6)
     if schema != SCHEMA:
         raise PackError(
@@ -291,13 +291,13 @@ def _described(folder: Path, content: bytes) -> Pack:
     )
 
 
-def _check_same(description: _Fields, key: str, known: tuple[str, ...]) -> None:
+def _check_same(description: Fields, key: str, known: tuple[str, ...]) -> None:
     value = description.text(key)
     if value not in known:
-        raise PackError(f"The model pack's {key} ({_short(value)}) is not known to this version of the program.")
+        raise PackError(f"The model pack's {key} ({printable(value)}) is not known to this version of the program.")
 
 
-def _check_form(description: _Fields) -> None:
+def _check_form(description: Fields) -> None:
     """Check what the program has fixed: the order of the classes, the length of the features, the input's range."""
     if description.texts("classes") != CLASSES:
         raise PackError(f"The model pack's classes are not {', '.join(CLASSES)} in this order.")
@@ -311,7 +311,7 @@ def _slice_rule(rule: str) -> str:
     try:
         selected(1, rule)
     except ValueError as error:
-        raise PackError(f"The model pack's slice rule ({_short(rule)}) is not known to this program.") from error
+        raise PackError(f"The model pack's slice rule ({printable(rule)}) is not known to this program.") from error
     return rule
 
 
@@ -322,7 +322,7 @@ def _date(text: str) -> date:
         raise PackError("The model pack's date is not a date.") from error
 
 
-def _operating_point(description: _Fields) -> OperatingPoint | None:
+def _operating_point(description: Fields) -> OperatingPoint | None:
     """Return the first operating point, by which the program goes; an empty list means: not set."""
     points = [
         OperatingPoint(point.number("threshold"), point.text("method"), point.text("origin"))
@@ -333,10 +333,12 @@ def _operating_point(description: _Fields) -> OperatingPoint | None:
     return points[0] if points else None
 
 
-def _tolerances(description: _Fields) -> dict[str, Tolerance]:
+def _tolerances(description: Fields) -> dict[str, Tolerance]:
     limits = {provider: description.part(provider) for provider in description.fields}
     tolerances = {
-        provider: Tolerance(limit.number("features_cosine"), limit.positive("logit_difference"))
+        _OUR_NAMES.get(provider, provider): Tolerance(
+            limit.number("features_cosine"), limit.positive("logit_difference")
+        )
         for provider, limit in limits.items()
     }
     if "default" not in tolerances or not all(0 < limit.features_cosine < 1 for limit in tolerances.values()):
@@ -344,14 +346,14 @@ def _tolerances(description: _Fields) -> dict[str, Tolerance]:
     return tolerances
 
 
-def _known_slice(description: _Fields) -> NDArray[np.int16]:
+def _known_slice(description: Fields) -> NDArray[np.int16]:
     rows = description.integer("rows", 32, LARGEST_KNOWN_SLICE_PX)
     columns = description.integer("columns", 32, LARGEST_KNOWN_SLICE_PX)
     values = _unpacked(description, "int16_zlib_base64", np.dtype("<i2"), rows * columns)
     return _frozen(values.astype(np.int16).reshape(rows, columns))
 
 
-def _known_answer(description: _Fields, map_size: int) -> KnownAnswer:
+def _known_answer(description: Fields, map_size: int) -> KnownAnswer:
     cam = _unpacked(description, "cam_float32_zlib_base64", np.dtype("<f4"), len(CLASSES) * map_size**2)
     features = _unpacked(description, "features_float32_zlib_base64", np.dtype("<f4"), FEATURE_LENGTH)
     if not (np.isfinite(cam).all() and np.isfinite(features).all()):
@@ -363,7 +365,7 @@ def _known_answer(description: _Fields, map_size: int) -> KnownAnswer:
     )
 
 
-def _statistics(folder: Path, description: _Fields) -> FeatureStatistics | None:
+def _statistics(folder: Path, description: Fields) -> FeatureStatistics | None:
     if description.get("feature_statistics", dict | None) is None:
         return None
     part, hashes = description.part("feature_statistics"), description.part("sha256")
@@ -387,7 +389,7 @@ def _statistics(folder: Path, description: _Fields) -> FeatureStatistics | None:
     )
 
 
-def _unpacked(description: _Fields, key: str, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+def _unpacked(description: Fields, key: str, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     """Return `count` numbers stored as base64 of a zlib stream, which may not expand to more than them."""
     expected = count * dtype.itemsize
     try:
@@ -403,107 +405,3 @@ def _unpacked(description: _Fields, key: str, dtype: np.dtype[Any], count: int) 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False
     return array
-
-
-def _short(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text[:40])
-
-
-# --- typed access to untrusted JSON ------------------------------------------------------------------------------
-
-
-def _parsed(content: bytes) -> _Fields:
-    try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise PackError(f"The model pack's {DESCRIPTION_FILE} is damaged.") from error
-    if not isinstance(value, dict):
-        raise PackError(f"The model pack's {DESCRIPTION_FILE} is damaged.")
-    return _Fields(value)
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a key stands twice")
-    return fields
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a number")
-
-
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """An object of model.json; asking for a field checks its type and range."""
-
-    fields: dict[str, object]
-
-    def get(self, key: str, kind: Any) -> object:
-        value = self.fields.get(key)
-        if key not in self.fields or not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise PackError(f"The model pack's description lacks {_short(key)}, or it is of the wrong kind.")
-        return value
-
-    def text(self, key: str) -> str:
-        return cast("str", self.get(key, str))
-
-    def flag(self, key: str) -> bool:
-        return cast("bool", self.get(key, bool))
-
-    def matching(self, key: str, pattern: re.Pattern[str]) -> str:
-        text = self.text(key)
-        if len(text) > 64 or pattern.fullmatch(text) is None:
-            raise PackError(f"The model pack's {key} ({_short(text)}) is not a valid one.")
-        return text
-
-    def integer(self, key: str, lowest: int, highest: int) -> int:
-        value = cast("int", self.get(key, int))
-        if not lowest <= value <= highest:
-            raise PackError(f"The model pack's {key} is {value}, outside {lowest} to {highest}.")
-        return value
-
-    def number(self, key: str) -> float:
-        return _finite(self.get(key, int | float), key)
-
-    def positive(self, key: str) -> float:
-        value = self.number(key)
-        if value <= 0:
-            raise PackError(f"The model pack's {key} is not positive.")
-        return value
-
-    def numbers(self, key: str) -> tuple[float, ...]:
-        return tuple(_finite(value, key) for value in cast("list[object]", self.get(key, list)))
-
-    def triple(self, key: str) -> Triple:
-        values = self.numbers(key)
-        if len(values) != len(CLASSES):
-            raise PackError(f"The model pack's {key} is not {len(CLASSES)} numbers.")
-        return cast("Triple", values)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        values = cast("list[object]", self.get(key, list))
-        if not all(isinstance(value, str) for value in values):
-            raise PackError(f"The model pack's {key} is not a list of texts.")
-        return tuple(cast("list[str]", values))
-
-    def part(self, key: str) -> _Fields:
-        return _Fields(cast("dict[str, object]", self.get(key, dict)))
-
-    def parts(self, key: str) -> tuple[_Fields, ...]:
-        values = cast("list[object]", self.get(key, list))
-        if not all(isinstance(value, dict) for value in values):
-            raise PackError(f"The model pack's {key} is not a list of objects.")
-        return tuple(_Fields(cast("dict[str, object]", value)) for value in values)
-
-
-def _finite(value: object, key: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PackError(f"The model pack's {key} is not a number.")
-    try:
-        number = float(value)
-    except OverflowError as error:
-        raise PackError(f"The model pack's {key} is not finite.") from error
-    if not math.isfinite(number):
-        raise PackError(f"The model pack's {key} is not finite.")
-    return number

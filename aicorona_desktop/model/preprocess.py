@@ -11,10 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aicorona_desktop.core.study import PADDING_HU
 from aicorona_desktop.imaging import resize
-
-PADDING_HU = -32768
-"""What pixels outside the scan carry; the reader finds them on stored values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +104,6 @@ def stretched(values: NDArray[Any]) -> NDArray[np.float32]:
     stretch *= 255
     single: NDArray[np.float32] = stretch.astype(np.float32, copy=False)
     return single
-
-
-def quantised(prepared: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return 0...255 rounded half to even, for display and for caches of pictures; the network gets it unrounded."""
-    return np.rint(prepared).astype(np.uint8)
 
 
 def _steps(preparation: str) -> Preparation:

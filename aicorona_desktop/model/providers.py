@@ -16,6 +16,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from aicorona_desktop.core.durable import write_file
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.score import SliceScore
 from aicorona_desktop.model.pack import KnownAnswer, Tolerance
@@ -53,7 +54,14 @@ class Proof:
 def proof_of(answer: SliceScore, known: KnownAnswer, seconds: float) -> Proof:
     """Compare an answer for the known slice with the stored one."""
     difference = max(abs(ours - theirs) for ours, theirs in zip(answer.contribution, known.contribution, strict=True))
-    return Proof(_cosine(answer.features, known.features), difference, seconds)
+    return Proof(cosine(answer.features, known.features), difference, seconds)
+
+
+def cosine(ours: NDArray[np.floating], theirs: NDArray[np.floating]) -> float:
+    """Return the cosine of the angle between two vectors of features; 0 where one has no length or no number."""
+    one, other = ours.astype(np.float64), theirs.astype(np.float64)
+    length = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / length if length > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +116,8 @@ class ProofRecord:
 
     def _write(self, entries: dict[str, tuple[bool, datetime]]) -> None:
         stored = {key: {"passed": passed, "proven_at": at.isoformat()} for key, (passed, at) in entries.items()}
-        temporary = self.path.with_suffix(".part")
         with contextlib.suppress(OSError):
-            temporary.write_text(json.dumps(stored, indent=1, sort_keys=True), "utf-8")
-            temporary.replace(self.path)
+            write_file(self.path, json.dumps(stored, indent=1, sort_keys=True).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +228,3 @@ def _memory_available_bytes() -> int | None:
         lines = Path("/proc/meminfo").read_text("ascii").splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])
     return None
-
-
-def _cosine(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    one, other = ours.astype(np.float64), theirs.astype(np.float64)
-    length = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return float(one @ other) / length if length > 0 else 0.0

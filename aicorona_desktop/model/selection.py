@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 _MIDDLE = re.compile(r"middle\((0\.\d{1,9}|1|1\.0)\)")
-_PRELIMINARY_SLICES = 8
+PRELIMINARY_SLICES = 8
 
 
 def selected(slices: int, rule: str) -> tuple[int, ...]:
@@ -48,7 +48,7 @@ def anytime(indices: Sequence[int]) -> tuple[int, ...]:
     count = len(indices)
     bits = max(count - 1, 0).bit_length()
     places = 1 << bits
-    offset = Fraction(1, 2 * _PRELIMINARY_SLICES)
+    offset = Fraction(1, 2 * PRELIMINARY_SLICES)
     order: dict[int, None] = {}
     for step in range(places if count else 0):
         at = (Fraction(_reversed_bits(step, bits), places) + offset) % 1

@@ -9,7 +9,6 @@ import base64
 import copy
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import zlib
@@ -20,17 +19,22 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from aicorona_desktop.core.durable import sync_folder, write_file
 from aicorona_desktop.core.score import CLASSES
 from aicorona_desktop.imaging.phantom import Thorax
 from aicorona_desktop.model import pack as packs
+from aicorona_desktop.model.description import DESCRIPTION_FILE
+from aicorona_desktop.model.novelty import training_distances
 from aicorona_desktop.model.onnx_check import FEATURE_LENGTH, check_model
 from aicorona_desktop.model.preprocess import prepare
+from aicorona_desktop.model.providers import cosine
+from aicorona_desktop.model.score import contribution_of
+from aicorona_desktop.model.scorer.network import OnnxNetwork
 from aicorona_desktop.training.graph import (
     NORMALISATIONS,
     ExportError,
@@ -86,9 +90,9 @@ class Proof:
 
 def prove(model: bytes, network: EfficientNetB3, normalisation: Normalisation, slices: Slices) -> Proof:
     """Compare the exported graph with its network on slices [n, 1, h, w] in 0...255."""
-    session = runtime_session(model)
+    exported = OnnxNetwork(model, "cpu", slices.shape[-1], 1)
     exact = copy.deepcopy(network).double().eval()
-    comparisons = [_compared(session, exact, normalisation, one[None]) for one in slices]
+    comparisons = [_compared(exported, exact, normalisation, one) for one in slices]
     return Proof(len(slices), *(float(f"{worst:.1e}") for worst in np.max(comparisons, axis=0)))
 
 
@@ -102,26 +106,17 @@ def proof_slices(input_size: int, preparation: str) -> Slices:
     return np.stack((chest, framed, half_framed, 255 - chest, ramp, np.zeros_like(chest)))[:, None]
 
 
-def runtime_session(model: bytes) -> onnxruntime.InferenceSession:
-    """Return a session on one CPU thread, set as the scorer sets it."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
 def phantom_slice() -> NDArray[np.int16]:
     """Return the known slice of new packs: a phantom of numbers, [256, 256] in Hounsfield units."""
     return Thorax(slices=24, matrix=PHANTOM_PX, ground_glass=0.4, noise_hu=4.0).slice(12)
 
 
 def _compared(
-    session: onnxruntime.InferenceSession, exact: EfficientNetB3, normalisation: Normalisation, one: Slices
+    exported: OnnxNetwork, exact: EfficientNetB3, normalisation: Normalisation, one: Slices
 ) -> tuple[float, ...]:
-    cam, features = session.run(["cam", "features"], {"slices": one})
+    cam, features = (answer[None] for answer in exported.run(one))
     with torch.no_grad():
-        last = exact.features(_normalised(one, normalisation).double())
+        last = exact.features(_normalised(one[None], normalisation).double())
         weight, bias = exact.classifier.weight, exact.classifier.bias
         expected = torch.einsum("kc,nchw->nkhw", weight, last).numpy()
         pooled = last.mean((2, 3))
@@ -136,17 +131,12 @@ def _compared(
     ring[1:-1, 1:-1] = False
     inside = error[..., ~ring].max() if not ring.all() else error.max()
     return (
-        1 - _cosine(features[0], pooled.numpy()[0]),
+        1 - cosine(features[0], pooled.numpy()[0]),
         float(error[..., ring].max()),
         float(inside),
         float(np.abs(found - logits).max()) / unit,
         float(np.abs(found - own).max()) / unit,
     )
-
-
-def _cosine(one: NDArray[Any], other: NDArray[Any]) -> float:
-    one, other = one.astype(np.float64), other.astype(np.float64)
-    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
 
 
 def _normalised(slices: Slices, normalisation: Normalisation) -> torch.Tensor:
@@ -168,8 +158,9 @@ def feature_statistics(
     [n, 1, h, w] in 0...255; the limit is the 99th percentile over single slices of `tune`, more than the mean over
     a study's slices needs, as there are no studies to take it from.
     """
-    session = runtime_session(model)
-    directions = _directions(session, train)
+    exported = OnnxNetwork(model, "cpu", train.shape[-1], 1)
+    features = _features(exported, train).astype(np.float64)
+    directions = features / np.linalg.norm(features, axis=1, keepdims=True)
     mean = directions.mean(0)
     count = min(components, len(directions) - 2)
     _, singular, rows = np.linalg.svd(directions - mean, full_matrices=False)
@@ -185,24 +176,12 @@ def feature_statistics(
         origin,
         unit_length=True,
     )
-    distances = _distances(unlimited, _directions(session, tune))
+    distances = training_distances(unlimited, _features(exported, tune))
     return replace(unlimited, limit=float(np.percentile(distances, 99)))
 
 
-def _directions(session: onnxruntime.InferenceSession, slices: Slices) -> NDArray[np.float64]:
-    features = [session.run(["features"], {"slices": one[None].astype(np.float32)})[0][0] for one in slices]
-    found = np.stack(features).astype(np.float64)
-    return cast("NDArray[np.float64]", found / np.linalg.norm(found, axis=1, keepdims=True))
-
-
-def _distances(statistics: packs.FeatureStatistics, directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    away = directions - statistics.mean
-    along = away @ statistics.components.T
-    rest = np.maximum(0, np.square(away).sum(1) - np.square(along).sum(1))
-    return cast(
-        "NDArray[np.float64]",
-        np.sqrt((np.square(along) / statistics.variances).sum(1) + rest / statistics.residual_variance),
-    )
+def _features(exported: OnnxNetwork, slices: Slices) -> NDArray[np.float32]:
+    return np.stack([exported.run(one.astype(np.float32))[1] for one in slices])
 
 
 # --- the pack ----------------------------------------------------------------------------------------------------
@@ -267,7 +246,7 @@ def export_pack(
         description["feature_statistics"] = _statistics_part(statistics)
     description["sha256"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     description["size_bytes"] = {name: len(content) for name, content in files.items()}
-    files[packs.DESCRIPTION_FILE] = (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode()
+    files[DESCRIPTION_FILE] = (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode()
     _write_folder(final, files)
     return packs.load_pack(final)
 
@@ -308,8 +287,8 @@ def _description(
     recipe: Recipe, model: bytes, bias: tuple[float, ...], proof: Proof, halves: HalfReport
 ) -> dict[str, object]:
     known = phantom_slice()
-    picture = prepare(known, recipe.preparation, recipe.input_size)[None]
-    cam, features = runtime_session(model).run(["cam", "features"], {"slices": picture})
+    picture = prepare(known, recipe.preparation, recipe.input_size)
+    cam, features = OnnxNetwork(model, "cpu", recipe.input_size, 1).run(picture)  # as the scorer will run it
     tolerance = {"features_cosine": 0.9999, "logit_difference": 1e-2}
     near = {"features_cosine": 0.99999, "logit_difference": 1e-3}
     divisible = recipe.input_size % 32 == 0
@@ -342,9 +321,9 @@ def _description(
             "int16_zlib_base64": _packed(known.astype("<i2")),
         },
         "known_answer": {
-            "contribution": [float(value) for value in cam[0].astype(np.float64).mean((1, 2))],
-            "cam_float32_zlib_base64": _packed(cam[0].astype("<f4")),
-            "features_float32_zlib_base64": _packed(features[0].astype("<f4")),
+            "contribution": contribution_of(cam),
+            "cam_float32_zlib_base64": _packed(cam.astype("<f4")),
+            "features_float32_zlib_base64": _packed(features.astype("<f4")),
         },
         "weights_stored_as": "float16, with the float32 scale of their batch-norm" if recipe.half else "float32",
         "largest_weight": halves.largest,
@@ -414,26 +393,12 @@ def _write_folder(final: Path, files: Mapping[str, bytes]) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
     try:
         for name, content in files.items():
-            with (temporary / name).open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            write_file(temporary / name, content)
         packs.load_pack(temporary)
         temporary.chmod(0o755)
-        _synced(temporary)
         temporary.rename(final)
-        _synced(final.parent)
+        sync_folder(final.parent)
     except OSError as error:
         raise ExportError("The pack could not be written; is the disk full?") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _synced(folder: Path) -> None:
-    if os.name == "nt":  # Windows opens no folders and keeps their entries in its journal
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -35,6 +35,7 @@ from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.logs import internal_id
 from aicorona_desktop.core.rows import Row, State
 from aicorona_desktop.core.settings import Settings
+from aicorona_desktop.core.space import FLOOR_INTAKE_BYTES, FreeSpace
 from aicorona_desktop.core.study import Study
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.dicom.lungs import load_labelling
@@ -54,6 +55,7 @@ from aicorona_desktop.triage.score_study import StudyResult, StudyScoring
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.2
+MB = 1_000_000
 STUDIES_REMEMBERED = 100  # of those done, while watching
 FINAL_STATES = frozenset({State.DONE, State.UNSUITABLE, State.REFUSED, State.IGNORED})
 PROGRESS_EVERY_S = 0.1  # a client is told at most ten times a second (ux.md 3.3)
@@ -95,6 +97,7 @@ class Engine:
         self.catalogue = Catalogue()
         self.results: dict[str, StudyResult] = {}
         self._queue = Queue(timedelta(minutes=settings.wait_cap_minutes))
+        self.pack = scorer.pack
         point = scorer.pack.operating_point
         self.operating_point = None if point is None else point.threshold
         self._cache = SliceCache()
@@ -103,6 +106,8 @@ class Engine:
         self._watched: list[_Watched] = []
         self._settling = StudySettling(settings.quiet_time_s)
         self._remembered: set[str] = set()  # studies whose files the catalogue holds
+        self._free_space = FreeSpace(history.path.parent)
+        self._paused = False
         self._notes_told = 0
         self.files_done = 0
         self.seen: set[str] = set()
@@ -177,13 +182,22 @@ class Engine:
 
     def _look_into_folders(self) -> bool:
         worked = False
-        for watched in self._watched:
+        for watched in self._watched if self._has_room() else ():
             if time.monotonic() >= watched.next_look:
                 worked |= self._look(watched)
                 watched.next_look = time.monotonic() + self._settings.poll_s
         quiet = self._settling.settled(time.monotonic())
         self._check(quiet, only_new=True)
         return worked or bool(quiet)
+
+    def _has_room(self) -> bool:
+        """Whether intake may go on; it pauses, told once, while the disk is nearly full (design D18)."""
+        free = self._free_space() if self._watched else FLOOR_INTAKE_BYTES
+        if free < FLOOR_INTAKE_BYTES and not self._paused:
+            found, needed = free / MB, FLOOR_INTAKE_BYTES / MB
+            self._tell(Notice(Finding(Outcome.WARNED, Reason.DISK_NEARLY_FULL, found=found, needed=needed)))
+        self._paused = free < FLOOR_INTAKE_BYTES
+        return not self._paused
 
     def _look(self, watched: _Watched) -> bool:
         look = watched.watch.look()
@@ -193,7 +207,9 @@ class Engine:
         if not look.settled:
             return False
         self._idle.clear()
-        touched = self._take(self._reading.read_found(look.settled))
+        batch = self._reading.read_found(look.settled)
+        touched = self._take(batch)
+        self._recall(touched, batch)
         for study in self.catalogue.studies(touched):
             self._note_arrival(study)
         return True
@@ -207,19 +223,18 @@ class Engine:
             self._tell(StudySeen(uid))
 
     def _take(self, batch: Batch) -> frozenset[str]:
-        """Take a batch in; return the studies that it touched, each with the files of it that were read before."""
+        """Take a batch in; return the studies that it touched."""
         self._tell(Progress(self.files_done, self.files_done))
-        touched = self.catalogue.add(batch)
+        return self.catalogue.add(batch)
+
+    def _recall(self, touched: frozenset[str], batch: Batch) -> None:
+        """Read the files of grown studies again that the catalogue has forgotten: the history knows where they lie."""
         there = {instance.file.path for instance in batch.instances}
         for uid in touched - self._remembered:
-            earlier = [
-                Found(file.path, file.shown, None, Path(file.source))
-                for file in self._history.files(uid)
-                if file.path not in there
-            ]
-            self.catalogue.add(self._reading.read_found(earlier))
+            earlier = (file for file in self._history.files(uid) if file.path not in there and file.path.is_file())
+            found = [Found(file.path, file.shown, None, Path(file.source)) for file in earlier]
+            self.catalogue.add(self._reading.read_found(found))
         self._remembered |= touched
-        return touched
 
     def _let_go(self) -> None:
         """Forget the files of studies done long ago, when watching: the history has them if they are needed again."""
@@ -303,7 +318,7 @@ class Engine:
         if score is not None:
             self._history.record_result(uid, score, (), __version__, GATE.version, choice=walk.choice)
             self._tell(PreliminaryScore(uid, score))
-        self._queue.preliminary_done(uid, score.probabilities[2] if score else 0.0)
+        self._queue.preliminary_done(uid, score.p_covid if score else 0.0)
 
     def _final(self, uid: str, walk: StudyScoring) -> None:
         self._history.move(uid, State.RUNNING, "final pass")
@@ -314,7 +329,8 @@ class Engine:
 
     def _somebody_is_more_urgent(self, uid: str, walk: StudyScoring) -> bool:
         self._tell(SliceScored(uid, walk.slices_scored, walk.slices_to_score))
-        return self._stopping.is_set() or not self._submitted.empty() or self._queue.should_yield(self._now())
+        arrived = not self._submitted.empty() or any(time.monotonic() >= one.next_look for one in self._watched)
+        return self._stopping.is_set() or arrived or self._queue.should_yield(self._now())
 
     def _close(self, uid: str, walk: StudyScoring) -> None:
         result = walk.result()

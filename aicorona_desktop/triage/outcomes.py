@@ -66,8 +66,7 @@ def _of_findings(findings: tuple[Finding, ...]) -> FileOutcome:
 
 
 def _graver(one: FileOutcome, other: FileOutcome) -> FileOutcome:
-    order = list(Outcome)
-    return other if order.index(other.outcome) > order.index(one.outcome) else one
+    return other if other.outcome.gravity > one.outcome.gravity else one
 
 
 def _of_finding(finding: Finding) -> FileOutcome:

@@ -21,7 +21,7 @@ from aicorona_desktop.intake.keeping import Spool
 from aicorona_desktop.intake.opening import not_dicom, open_regular, read_again
 from aicorona_desktop.intake.walking import Found, is_junk, shown_text, walk
 
-ARCHIVE_SUFFIXES = (".zip",)
+ZIP_SUFFIX = ".zip"
 DISC_DIRECTORY = "dicomdir"
 HEAD_BYTES = 16
 
@@ -109,7 +109,7 @@ class FileReading:
             name = PurePosixPath(one.shown).name.lower()
             if name == DISC_DIRECTORY:
                 directories.append(file)
-            elif name.endswith(ARCHIVE_SUFFIXES):
+            elif name.endswith(ZIP_SUFFIX):
                 archives.append(file)
             else:
                 yield file, data
@@ -155,7 +155,7 @@ class FileReading:
         folder = PurePath(directory.location).parent
         findings = [*told.findings, *_compare_with_walk(folder, told.file_ids, batch)]
         batch.directory_findings += [(folder, finding) for finding in findings]
-        summary = findings[0] if findings else Finding(Outcome.IGNORED, Reason.DICOMDIR_FILE)
+        summary = _of_directory(findings)
         self._set_aside(batch, NoInstance(directory.source, directory.shown, summary, directory.path, directory))
 
 
@@ -164,6 +164,13 @@ def _judged(examined: Examined, shown: str, head: bytes) -> Examined:
     finding = examined.finding
     foreign = finding is not None and finding.reason is Reason.NOT_DICOM
     return replace(examined, finding=not_dicom(shown, head)) if foreign else examined
+
+
+def _of_directory(findings: list[Finding]) -> Finding:
+    """Say what becomes of the DICOMDIR itself: one that leads outside its disc is refused, the disc walked anyway."""
+    if any(finding.reason is Reason.DICOMDIR_PATH for finding in findings):
+        return Finding(Outcome.REFUSED, Reason.DICOMDIR_PATH)
+    return findings[0] if findings else Finding(Outcome.IGNORED, Reason.DICOMDIR_FILE)
 
 
 def _unless_junk(shown: str, finding: Finding) -> Finding:
@@ -193,5 +200,7 @@ def refused_beside(batch: Batch) -> Counter[PurePath]:
     return Counter(
         PurePath(other.location).parent
         for other in batch.others
-        if other.finding.outcome is Outcome.REFUSED and not other.study_instance_uid
+        if other.finding.outcome is Outcome.REFUSED
+        and not other.study_instance_uid
+        and other.finding.reason is not Reason.DICOMDIR_PATH
     )

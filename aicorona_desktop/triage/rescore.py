@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -20,14 +20,12 @@ from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.triage.reading import Batch
 from aicorona_desktop.triage.score_study import StudyScoring
 
-TOLERANCE_LOGIT = 1e-2  # between providers or machines (design D7)
-
 
 class RescoreError(AicoronaError):
     """The stored score could not be computed again."""
 
 
-class Verdict(StrEnum):
+class Agreement(StrEnum):
     """How a new score compares with the stored one."""
 
     IDENTICAL = "identical"
@@ -42,7 +40,7 @@ class Comparison:
     `largest_difference` is over the logits of every slice; `explanation` names what changed.
     """
 
-    verdict: Verdict
+    agreement: Agreement
     stored: Score
     now: Score
     largest_difference: float
@@ -61,13 +59,14 @@ def verify(study_instance_uid: str, history: History, reader: Reader, scorer: Sc
     if stored.score.pack_sha256 != scorer.pack.sha256:
         raise RescoreError(f"The score was made by another model pack ({stored.score.pack}); name it with --pack.")
     series = _series_of(stored.score, stored.series_instance_uid, history.files(study_instance_uid), reader)
-    walk = StudyScoring(Study(study_instance_uid, (series,)), reader, scorer, choice=SeriesChoice(series, "as stored"))
+    study, choice = Study(study_instance_uid, (series,)), SeriesChoice(series, "as stored")
+    walk = StudyScoring(study, reader, scorer, choice=choice, slice_rule="all")
     walk.advance()
-    return _compare(stored.score, walk.score())
+    return _compare(stored.score, walk.score(), scorer.pack.tolerance(stored.score.provider).logit_difference)
 
 
 def _series_of(score: Score, series_instance_uid: str, files: tuple[FileRef, ...], reader: Reader) -> Series:
-    """Read the headers of the stored files again; the series must hold every slice that was scored, unchanged."""
+    """Read the headers of the stored files again; return the slices that were scored, all of them unchanged."""
     batch = Batch()
     for file in files:
         data = read_again(file)
@@ -84,20 +83,21 @@ def _series_of(score: Score, series_instance_uid: str, files: tuple[FileRef, ...
     missing = sum(pair not in there for pair in zip(score.slice_identities, score.slice_sha256, strict=True))
     if missing:
         raise RescoreError(f"{missing} of the scored files are gone or have changed; the score can't be repeated.")
-    return series
+    scored = set(score.slice_identities)
+    return replace(series, instances=tuple(one for one in series.instances if one.identity in scored))
 
 
-def _compare(stored: Score, now: Score) -> Comparison:
-    """Compare slice by slice; the study's logits follow from them."""
+def _compare(stored: Score, now: Score, allowed: float) -> Comparison:
+    """Compare slice by slice; the study's logits follow from them. `allowed` is the pack's tolerance of a logit."""
     if stored.slice_identities != now.slice_identities:
-        return Comparison(Verdict.DIFFERENT, stored, now, float("inf"), "Other slices are used now than then.")
+        return Comparison(Agreement.DIFFERENT, stored, now, float("inf"), "Other slices are used now than then.")
     then, again = (np.asarray(score.slice_contributions, np.float64) for score in (stored, now))
     difference = float(np.abs(then - again).max())
     if difference == 0.0 and stored.logits == now.logits and stored.probabilities == now.probabilities:
-        return Comparison(Verdict.IDENTICAL, stored, now, 0.0, "Every slice has the same answer, bit by bit.")
+        return Comparison(Agreement.IDENTICAL, stored, now, 0.0, "Every slice has the same answer, bit by bit.")
     where = "" if stored.provider == now.provider else f" It was scored on {stored.provider}, now on {now.provider}."
-    if difference <= TOLERANCE_LOGIT:
-        sentence = f"The largest difference of a slice's logit is {difference:.2g}, allowed {TOLERANCE_LOGIT:g}.{where}"
-        return Comparison(Verdict.WITHIN_TOLERANCE, stored, now, difference, sentence)
-    sentence = f"A slice's logit differs by {difference:.2g}, allowed {TOLERANCE_LOGIT:g}.{where}"
-    return Comparison(Verdict.DIFFERENT, stored, now, difference, sentence)
+    if difference <= allowed:
+        sentence = f"The largest difference of a slice's logit is {difference:.2g}, allowed {allowed:g}.{where}"
+        return Comparison(Agreement.WITHIN_TOLERANCE, stored, now, difference, sentence)
+    sentence = f"A slice's logit differs by {difference:.2g}, allowed {allowed:g}.{where}"
+    return Comparison(Agreement.DIFFERENT, stored, now, difference, sentence)

@@ -7,7 +7,6 @@ eight slices, the final one when all are scored and the gate has seen every slic
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from aicorona_desktop.core.files import FileRef
 from aicorona_desktop.core.findings import Finding, Outcome, Reason, worst
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.score import Score, SliceScore
@@ -30,13 +28,11 @@ from aicorona_desktop.dicom.volume import to_standard_orientation
 from aicorona_desktop.intake.opening import read_again
 from aicorona_desktop.model.cache import CacheKey, SliceCache, pixels_sha256
 from aicorona_desktop.model.client import Scorer
+from aicorona_desktop.model.preprocess import prepare
 from aicorona_desktop.model.score import ScoredSlice, output_digest, score_of
-from aicorona_desktop.model.selection import anytime, selected
+from aicorona_desktop.model.selection import PRELIMINARY_SLICES, anytime, selected
 
-PRELIMINARY_SLICES = 8
 LEAD = 4  # slices submitted before the first one that only the gate wants: enough for every worker to have a next
-
-ReadFile = Callable[[FileRef], bytes | Finding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +62,17 @@ class StudyScoring:
         scorer: Scorer,
         *,
         choice: SeriesChoice | None = None,
+        slice_rule: str | None = None,
         cache: SliceCache | None = None,
-        read_file: ReadFile = read_again,
     ) -> None:
         self._study = study
         self._reader = reader
         self._scorer = scorer
-        self._read_file = read_file
         self._choice = choice or choose_series(study)
+        self._slice_rule = slice_rule or scorer.pack.slice_rule
         self._cache = cache
         self._scores: dict[str, SliceScore] = {}
+        self._first_input = ""  # SHA-256 of the first slice as the network gets it
         self._pixels: dict[str, str] = {}  # identity -> SHA-256 of the values given to the model
         self._notes_before = len(scorer.notes)  # what happened to earlier studies is not this one's
         self._seconds_read = 0.0
@@ -106,9 +103,9 @@ class StudyScoring:
         """How many slices the slice rule of the pack uses."""
         return len(self._selected)
 
-    def preliminary(self, slices: int = PRELIMINARY_SLICES) -> Score | None:
+    def preliminary(self) -> Score | None:
         """Score the first slices of the any-time order; None where the study turns out unsuitable or damaged."""
-        order = anytime(self._selected)[:slices]
+        order = anytime(self._selected)[:PRELIMINARY_SLICES]
         self._run(deque(index for index in order if index in self._waiting), lambda: False)
         if self._damaged or not self._scores:
             return None
@@ -131,8 +128,8 @@ class StudyScoring:
 
     def result(self) -> StudyResult:
         """Return what became of the study, after `advance` returned True."""
-        if self._gate is not None and may_be_scored(self._quick):
-            self._quick = self._gate.findings()  # the whole volume's answer replaces the quick look's
+        if self._whole is not None and may_be_scored(self._quick):
+            self._quick = self._whole  # the whole volume's answer replaces the quick look's
         findings, score = self._findings(), None
         if self._choice.series is not None and may_be_scored(findings):
             score, findings = self._final_score(findings)
@@ -151,9 +148,10 @@ class StudyScoring:
     def _begin(self, series: Series) -> None:
         self._series = series
         count = len(series.instances)
-        self._selected = selected(count, self._scorer.pack.slice_rule) if count else ()
+        self._selected = selected(count, self._slice_rule) if count else ()
         self._gate = PixelCheck(series) if count else None
         self._quick = ()
+        self._whole: tuple[Finding, ...] | None = None
         self._notes: dict[Finding, None] = {}
         self._damaged: dict[int, Finding] = {}
         used = set(self._selected)
@@ -166,6 +164,8 @@ class StudyScoring:
             self._seconds_read += time.monotonic() - started
             self._take(frames[frame], answer, used)
             started = time.monotonic()
+        if self._gate is not None and not self._waiting and not self._damaged:
+            self._whole = self._gate.findings()  # here, while the last slices are being scored
         self._collect_until(lambda: False)
 
     def _items(
@@ -183,7 +183,7 @@ class StudyScoring:
                 indices.remove(index)
                 if indices is not self._waiting:
                     self._waiting.remove(index)
-            data = self._read_file(file)
+            data = read_again(file)
             if isinstance(data, Finding):
                 self._damaged |= dict.fromkeys(frames.values(), data)
             else:
@@ -211,6 +211,9 @@ class StudyScoring:
         """Hand a slice to the scorer, unless the same pixels were scored before."""
         identity = self._identity(index)
         self._pixels[identity] = pixels_sha256(hounsfield)
+        if not self._first_input:
+            pack = self._scorer.pack
+            self._first_input = pixels_sha256(prepare(hounsfield, pack.preparation, pack.input_size))
         known = self._cache.get(self._cache_key(identity)) if self._cache else None
         if known is not None:
             self._scores[identity] = known
@@ -280,10 +283,9 @@ class StudyScoring:
 
     def _answers_twice(self) -> bool:
         """Whether the model gave another study, of other pixels, the very same answer (reliability rules, 2)."""
-        used = [self._identity(index) for index in self._selected]
-        pixels = hashlib.sha256("".join(self._pixels[identity] for identity in used).encode("ascii")).hexdigest()
-        output = output_digest(self._scores[identity] for identity in used)
-        return self._cache is not None and self._cache.answers_twice(output, pixels)
+        # One prepared slice tells two studies apart; values that the preparation removes (padding) do not count.
+        output = output_digest(self._scores[self._identity(index)] for index in self._selected)
+        return self._cache is not None and self._cache.answers_twice(output, self._first_input)
 
 
 def interleaved(first: tuple[int, ...], second: list[int], lead: int) -> list[int]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aicorona_desktop.core import windows_job
+from aicorona_desktop.core import child_process, windows_job
 from aicorona_desktop.core.child_process import STDERR_LINES, ChildLostError, ChildProcess
 from aicorona_desktop.core.frames import Frame, FrameError
 from aicorona_desktop.core.windows_job import JobError, JobLimits, WindowsJob, extended_limits
@@ -108,7 +109,7 @@ def test_waiting_in_vain_may_leave_the_child_alive(start: Start) -> None:
     child = start()
 
     assert child.receive_within(0.1) is None
-    assert child.receive_now() is None
+    assert child.receive_within(0) is None
     child.send(Frame(1, 1, ()), timeout_s=20)
 
     assert child.receive(timeout_s=20).request == 1
@@ -178,6 +179,18 @@ def test_closing_does_not_wait_for_a_stubborn_child(start: Start) -> None:
 
     assert time.monotonic() - begun < 10
     assert not child.alive
+
+
+def test_a_child_that_can_not_be_started_is_lost_and_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(child_process, "program", lambda _module: [str(tmp_path / "no such program")])
+
+    with pytest.raises(ChildLostError, match="could not be started"):
+        ChildProcess("anything")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_closed_children_leave_no_thread_and_no_open_pipe(start: Start) -> None:

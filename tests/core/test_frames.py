@@ -106,8 +106,10 @@ def test_texts_that_are_no_unicode_survive() -> None:
         {"a": 1},
         [1],
         object(),
+        2**63,
+        np.empty((0, 2**32), np.int16),
     ],
-    ids=["text", "bytes", "complex", "dimensions", "dictionary", "list", "object"],
+    ids=["text", "bytes", "complex", "dimensions", "dictionary", "list", "object", "number", "shape"],
 )
 def test_what_has_no_place_in_a_frame_is_not_sent(field: object) -> None:
     stream = io.BytesIO()

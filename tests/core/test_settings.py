@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -60,11 +62,15 @@ def test_a_file_that_holds_no_settings_is_told(tmp_path: Path, text: str) -> Non
         load_settings(tmp_path)
 
 
-def test_settings_that_can_not_be_saved_leave_the_old_ones(tmp_path: Path) -> None:
+def test_settings_that_can_not_be_saved_leave_the_old_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_settings(Settings(30), tmp_path)
-    (tmp_path / f"{FILE_NAME}.part").mkdir()
 
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SettingsError, match="could not be saved"):
         save_settings(Settings(40), tmp_path)
 
     assert load_settings(tmp_path) == Settings(30)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]

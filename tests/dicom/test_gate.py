@@ -491,7 +491,7 @@ def test_soft_tissue_lies_between_fat_and_soft_bone(tissue_hu: int, is_body: boo
 )
 def test_values_are_possible_up_to_the_ends_of_the_range(odd_hu: int, is_possible: bool):
     volume = thorax().copy()
-    volume[np.random.default_rng(1).random(volume.shape) < 0.02] = odd_hu
+    volume[:, 50:70, 50:70] = odd_hu  # a patch: what a single voxel holds may be noise
 
     assert (Reason.OUT_OF_RANGE_HU not in found(volume)) is is_possible
 

@@ -431,7 +431,7 @@ BREACHES: dict[str, tuple[bytes, Reason]] = {
     "JPEG-LS of another size": (compressed(jpeg_ls(side=65535), JPEG_LS), Reason.JPEG_LS_DAMAGED),
     "JPEG 2000 in a file": (compressed(b"\0\0\0\x0cjP  \r\n" + jpeg_2000(), JPEG_2000), Reason.JPEG_2000_DAMAGED),
     "JPEG 2000 tiles": (compressed(jpeg_2000(tile=8), JPEG_2000), Reason.JPEG_2000_DAMAGED),
-    "JPEG 2000 depth": (compressed(jpeg_2000(depth=12), JPEG_2000), Reason.JPEG_2000_DAMAGED),
+    "JPEG 2000 depth": (compressed(jpeg_2000(depth=11), JPEG_2000), Reason.JPEG_2000_DAMAGED),
     "JPEG without scan": (compressed(b"\xff\xd8" + b"\xff\xfe\0\2" * 1001, JPEG_LOSSLESS), Reason.JPEG_DAMAGED),
     "JPEG with bad tables": (
         compressed(jpeg_lossless().replace(b"\0\0\0\0\x11", b"\xff\0\0\0\x11"), JPEG_LOSSLESS),

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
+import re
+import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,10 +25,11 @@ from urllib.request import url2pathname
 import pytest
 
 from aicorona_desktop.core.rows import State
+from aicorona_desktop.core.space import FLOOR_WRITE_BYTES
 from aicorona_desktop.history import backup, connection, migrations
 from aicorona_desktop.history.backup import KEEP, copies, restore
 from aicorona_desktop.history.connection import journal_mode
-from aicorona_desktop.history.store import History, HistoryError
+from aicorona_desktop.history.store import AUDIT_DIFFERS, History, HistoryError
 from tests.history.made_up import NOW, Clock, study
 
 
@@ -142,7 +150,7 @@ def test_a_folder_in_the_place_of_the_history_is_told(tmp_path: Path, read_only:
     with pytest.raises(HistoryError, match="could not be opened"):
         History.open(tmp_path, read_only=read_only)
 
-    (tmp_path.parent / f"{tmp_path.name}.lock").unlink(missing_ok=True)
+    assert not (tmp_path.parent / f"{tmp_path.name}.lock").exists()
 
 
 def test_threads_take_turns_and_lose_nothing(path: Path) -> None:
@@ -220,7 +228,7 @@ def test_with_the_write_ahead_log_the_closed_history_is_one_file(path: Path, mon
         copy = history.backup()
         assert path.with_name(path.name + "-wal").exists()
 
-    assert {one.name for one in path.parent.iterdir()} == {path.name, path.name + ".lock", "backups"}
+    assert {one.name for one in path.parent.iterdir()} == {path.name, path.name + ".lock", path.name + ".backups"}
     assert [one.name for one in copy.parent.iterdir()] == [copy.name]
 
 
@@ -287,16 +295,90 @@ def test_a_history_of_a_newer_version_is_read_and_left_untouched(path: Path, sig
     assert copies(path) == ()
 
 
-def test_the_file_of_another_program_is_left_untouched(path: Path) -> None:
-    path.parent.mkdir()
+def text_file(path: Path) -> None:
+    path.write_text("# Notes\nWhat I must not lose.\n")
+
+
+def dicom_file(path: Path) -> None:
+    path.write_bytes(bytes(128) + b"DICM" + os.urandom(2000))
+
+
+def zip_file(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "a" * 1000)
+
+
+def short_file(path: Path) -> None:
+    path.write_bytes(b"S")
+
+
+def database_of_another_program(path: Path, application: int = 0, mode: str = "DELETE") -> None:
     with closing(sqlite3.connect(path)) as raw:
+        raw.execute(f"PRAGMA journal_mode={mode}")
+        raw.execute(f"PRAGMA application_id={application}")
         raw.execute("CREATE TABLE theirs (a)")
+
+
+FOREIGN = [
+    text_file,
+    dicom_file,
+    zip_file,
+    short_file,
+    database_of_another_program,
+    partial(database_of_another_program, application=0x0F055112),
+    partial(database_of_another_program, mode="WAL"),
+]
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("write", FOREIGN)
+def test_the_file_of_another_program_is_left_untouched(
+    path: Path, write: Callable[[Path], None], read_only: bool
+) -> None:
+    path.parent.mkdir()
+    write(path)
     before = digest(path)
 
     with pytest.raises(HistoryError, match="not a history of this program"):
-        History.open(path)
+        History.open(path, read_only=read_only)
 
     assert digest(path) == before
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_a_backup_is_not_put_in_the_place_of_another_programs_file(path: Path, tmp_path: Path) -> None:
+    with History.open(path) as history:
+        copy = history.backup()
+    other = tmp_path / "notes.md"
+    text_file(other)
+    before = digest(other)
+
+    with pytest.raises(HistoryError, match="not a history of this program"):
+        restore(other, copy, NOW)
+
+    assert digest(other) == before
+    assert not other.with_name("notes.md.lock").exists()
+
+
+def test_a_history_that_crashed_at_its_first_start_with_the_write_ahead_log_is_ours(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aicorona_desktop.history.opening.journal_mode", lambda: "WAL")
+    crash = (path.with_name("crash.sqlite3"), path.with_name("crash.sqlite3-wal"))
+    with History.open(path) as history:
+        history.record_received(study())
+        for source, target in zip((path, path.with_name(path.name + "-wal")), crash, strict=True):
+            shutil.copyfile(source, target)
+
+    with History.open(crash[0]) as again:
+        assert (uids(again), again.notices) == (["1.2.3"], ())
+
+
+def test_two_histories_in_a_folder_keep_their_backups_apart(path: Path) -> None:
+    with History.open(path) as one, History.open(path.with_suffix(".db")) as other:
+        copy, its = one.backup(), other.backup()
+
+    assert (copy.parent.name, its.parent.name) == ("history.sqlite3.backups", "history.db.backups")
 
 
 def test_an_empty_file_left_by_a_crash_at_the_very_first_start_is_begun_again(path: Path) -> None:
@@ -350,7 +432,7 @@ def test_a_damaged_history_is_set_aside_and_the_newest_good_backup_takes_its_pla
 
 
 def test_damage_without_a_backup_starts_an_empty_history_and_says_so(path: Path) -> None:
-    spoil_header(filled(path))
+    spoil_pages(filled(path))
 
     with History.open(path) as history:
         assert uids(history) == []
@@ -363,11 +445,181 @@ def test_after_a_crash_the_check_is_the_thorough_one(path: Path) -> None:
         raw.execute("UPDATE series SET study = 99")
         raw.commit()
 
-    with History.open(path) as trusting:
+    with History.open(path, clock=Clock()) as trusting:
         assert trusting.notices == ()
     crashed(path)
-    with History.open(path) as thorough:
+    with History.open(path, clock=Clock()) as thorough:
         assert "damaged" in thorough.notices[0]
+
+
+def test_once_a_week_the_check_is_the_thorough_one(path: Path) -> None:
+    clock = Clock()
+    filled(path)
+    clock.pass_by(days=8)
+    History.open(path, clock=clock).close()  # checked, and remembered
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("UPDATE series SET study = 99")
+        raw.commit()
+
+    notices = []
+    for days in (0, 6, 1):
+        clock.pass_by(days=days)
+        with History.open(path, clock=clock) as history:
+            notices.append(history.notices)
+
+    assert notices[:2] == [(), ()]
+    assert "damaged" in notices[2][0]
+
+
+# --- the disk nearly full -------------------------------------------------------------------------------------
+
+NEARLY_FULL = r"The disk is nearly full \(99 MB free, 100 needed\): nothing more is written; viewing goes on\."
+
+
+def test_on_a_nearly_full_disk_nothing_more_is_written_and_viewing_goes_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aicorona_desktop.core.space.ASK_EVERY_S", 0.0)
+    free = [FLOOR_WRITE_BYTES]
+    with History.open(path, measure_free=lambda _folder: free[0]) as history:
+        history.record_received(study("1.0"))
+        free[0] = FLOOR_WRITE_BYTES - 1
+
+        for write in (lambda: history.record_received(study("1.1")), history.backup, lambda: history.audit("a")):
+            with pytest.raises(HistoryError, match=NEARLY_FULL):
+                write()
+        assert uids(history) == ["1.0"]
+
+        free[0] = FLOOR_WRITE_BYTES
+        history.record_received(study("1.1"))
+        assert uids(history) == ["1.0", "1.1"]
+
+
+def test_a_history_on_a_nearly_full_disk_is_opened_for_reading_only(path: Path) -> None:
+    before = digest(filled(path))
+
+    with History.open(path, measure_free=lambda _folder: 99_999_999) as history:
+        assert uids(history) == ["1.0"]
+        assert re.fullmatch(NEARLY_FULL, history.read_only_because)
+
+    assert digest(path) == before
+
+
+def test_no_history_is_begun_on_a_nearly_full_disk(path: Path) -> None:
+    with pytest.raises(HistoryError, match=NEARLY_FULL):
+        History.open(path, measure_free=lambda _folder: 99_999_999)
+
+    assert not path.parent.exists()
+
+
+def test_a_full_disk_is_told_in_the_error_and_nothing_of_the_write_is_kept(path: Path) -> None:
+    with History.open(path) as history:
+        pages = history._connection.execute("PRAGMA page_count").fetchone()[0]
+        history._connection.execute(f"PRAGMA max_page_count={pages}")  # SQLite then says SQLITE_FULL
+
+        with pytest.raises(HistoryError, match="nothing was recorded; is the disk full") as told:
+            history.record_received(study(slices=500))
+
+        assert getattr(told.value.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        assert uids(history) == []
+
+
+# --- the audit file -------------------------------------------------------------------------------------------
+
+
+def audited(path: Path) -> Path:
+    """Make a ledger with two rows in its audit; return the audit file."""
+    with History.open(path) as history:
+        history.set_setting("a", "1", "AB")
+        history.set_setting("a", "2", "AB")
+    return path.with_name(path.name + ".audit.jsonl")
+
+
+def test_every_audit_row_is_a_line_of_the_audit_file(path: Path) -> None:
+    file = audited(path)
+
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+
+    with closing(sqlite3.connect(path)) as raw:
+        raw.row_factory = sqlite3.Row
+        rows = [{name: row[name] for name in lines[0]} for row in raw.execute("SELECT * FROM audit ORDER BY sequence")]
+    assert lines == rows
+    assert len(lines) == 2
+    assert lines[1]["previous_sha256"] == lines[0]["row_sha256"]
+    if os.name == "posix":
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def remove_last_row(path: Path, _file: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("DELETE FROM audit")
+        raw.commit()
+
+
+def remove_last_line(_path: Path, file: Path) -> None:
+    file.write_text(file.read_text().splitlines(keepends=True)[0])
+
+
+def remove_file(_path: Path, file: Path) -> None:
+    file.unlink()
+
+
+@pytest.mark.parametrize("change", [remove_last_row, remove_last_line, remove_file])
+def test_an_audit_file_that_ends_otherwise_than_the_history_is_told_once(
+    path: Path, change: Callable[[Path, Path], None]
+) -> None:
+    file = audited(path)
+    change(path, file)
+
+    notices = []
+    for _ in range(2):
+        with History.open(path) as history:
+            notices.append(history.notices)
+
+    assert notices == [(AUDIT_DIFFERS,), ()]
+
+
+@pytest.mark.parametrize("left", [b'{"at": "2026-11', b'{"previous_sha256": "HASH", "row_sha256": "1"}\n'])
+def test_a_line_that_a_crash_left_in_the_audit_file_is_no_difference(path: Path, left: bytes) -> None:
+    file = audited(path)
+    newest = json.loads(file.read_text().splitlines()[-1])["row_sha256"]
+    with file.open("ab") as stream:
+        stream.write(left.replace(b"HASH", newest.encode()))
+
+    with History.open(path) as history:
+        assert history.notices == ()
+        history.set_setting("a", "3", "AB")
+
+    assert json.loads(file.read_text().splitlines()[-1])["previous_sha256"] == newest
+    with History.open(path) as history:
+        assert history.notices == ()
+
+
+def test_what_can_not_be_put_into_the_audit_file_is_not_recorded(path: Path) -> None:
+    audit_file = path.with_name(path.name + ".audit.jsonl")
+    with History.open(path) as history:
+        audit_file.mkdir()
+
+        with pytest.raises(HistoryError, match="nothing was recorded"):
+            history.set_setting("a", "1")
+
+        assert history.setting("a") is None
+
+
+def test_an_audit_file_that_can_not_be_read_lets_go_of_the_history(path: Path) -> None:
+    file = path.with_name(path.name + ".audit.jsonl")
+    filled(path)
+    file.mkdir()
+
+    with pytest.raises(HistoryError, match="could not be read"):
+        History.open(path)
+
+    file.rmdir()
+    with History.open(path) as history:
+        assert uids(history) == ["1.0"]
+
+
+# --- what lies beside -----------------------------------------------------------------------------------------
 
 
 def test_what_sqlite_keeps_beside_a_damaged_file_is_set_aside_with_it(path: Path) -> None:
@@ -384,7 +636,7 @@ def test_what_sqlite_keeps_beside_a_damaged_file_is_set_aside_with_it(path: Path
 
 
 def test_a_reader_of_a_damaged_history_changes_nothing(path: Path) -> None:
-    spoil_header(filled(path))
+    spoil_pages(filled(path))
     before = digest(path)
 
     with pytest.raises(HistoryError, match="damaged"):
@@ -462,6 +714,40 @@ def test_a_backup_that_is_no_history_is_not_put_back(path: Path, tmp_path: Path)
     assert digest(path) == before
 
 
+def test_a_backup_that_can_not_be_put_in_place_leaves_the_history_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with History.open(path) as history:
+        history.record_received(study("1.0"))
+        copy = history.backup()
+    before = digest(path)
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(backup.shutil, "copyfile", full)
+    with pytest.raises(HistoryError, match="could not be put in place"):
+        restore(path, copy, NOW)
+
+    assert digest(path) == before
+
+
+class _BusyAfterOpening(sqlite3.Connection):
+    """A connection to a file that another program locks between opening and the first question."""
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        if str(arguments[0]) == "PRAGMA application_id":
+            raise sqlite3.OperationalError("database is locked")
+        return super().execute(*arguments)
+
+
+def test_a_reader_that_meets_a_busy_file_is_told_so(path: Path) -> None:
+    filled(path)
+
+    with pytest.raises(HistoryError, match="file in use"):
+        History.open(path, read_only=True, connect=partial(sqlite3.connect, factory=_BusyAfterOpening))
+
+
 class _BadDisk(sqlite3.Connection):
     """A connection to a disk that keeps something else than it was given, when a copy is made."""
 
@@ -482,12 +768,12 @@ def test_a_backup_that_can_not_be_read_back_is_not_kept(path: Path) -> None:
             history.backup()
 
         assert history.record_received(study())
-        assert list((path.parent / "backups").iterdir()) == []
+        assert list(path.with_name(path.name + ".backups").iterdir()) == []
 
 
 def test_a_backup_that_can_not_be_written_leaves_the_history_working(path: Path) -> None:
     with History.open(path) as history:
-        (path.parent / "backups").write_text("a file stands where the folder should be")
+        path.with_name(path.name + ".backups").write_text("a file stands where the folder should be")
 
         with pytest.raises(HistoryError, match="backup"):
             history.backup()

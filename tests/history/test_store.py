@@ -12,6 +12,8 @@ import pytest
 
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.rows import State
+from aicorona_desktop.core.score import Fragility
+from aicorona_desktop.core.study import LeftOut, Series, Study
 from aicorona_desktop.history.recording import NEXT_STATES
 from aicorona_desktop.history.store import History, HistoryError, SiteVerification
 from tests.history.made_up import (
@@ -149,6 +151,55 @@ def test_a_study_of_refused_files_only_is_known_without_a_name(history: History)
     assert history.files("1.2.3") == ()
 
 
+def of_a_localizer(**values: object) -> LeftOut:
+    told = {"patient_name": "Doe^Jane", "patient_id": "ID-7", "study_date": "2026-11-22", "patient_age_years": 61.5}
+    seen = header(**told | {"patient_sex": "F", "study_description": "CT Thorax"} | values)
+    return LeftOut(file("localizer"), TOO_FEW, "1.2.3.1", "1.2.3", str(values.get("patient_id", "ID-7")), seen)
+
+
+@pytest.mark.parametrize("place", ["series", "study"])
+def test_a_study_whose_files_are_all_left_out_is_known_with_its_patient(history: History, place: str) -> None:
+    left_out = (damaged_file(), of_a_localizer())
+    series = (Series("1.2.3.1", (), left_out),) if place == "series" else ()
+
+    history.record_received(Study("1.2.3", series, left_out if place == "study" else ()))
+
+    row = history.row("1.2.3")
+    assert row is not None
+    assert (row.patient_name, row.patient_id, row.patient_sex) == ("Doe^Jane", "ID-7", "F")
+    assert (row.patient_age_years, row.study_date, row.study_description) == (61.5, "2026-11-22", "CT Thorax")
+    assert history.search("jane") == history.search("ID-7") == (row,)
+
+
+def test_of_the_files_left_out_one_that_names_its_patient_speaks(history: History) -> None:
+    nameless = of_a_localizer(patient_name="", patient_id="", study_description="Dose report")
+
+    history.record_received(Study("1.2.3", (), (nameless, of_a_localizer())))
+
+    row = history.row("1.2.3")
+    assert row is not None
+    assert (row.patient_name, row.study_description) == ("Doe^Jane", "CT Thorax")
+
+
+def test_a_refused_file_gives_the_patient_id_that_was_read_of_it(history: History) -> None:
+    refused = replace(damaged_file(), patient_id="ID-8")
+
+    history.record_received(Study("1.2.3", (), (damaged_file("other"), refused)))
+
+    row = history.row("1.2.3")
+    assert row is not None
+    assert (row.patient_name, row.patient_id) == ("", "ID-8")
+    assert history.search("ID-8") == (row,)
+
+
+def test_a_slice_that_is_read_speaks_before_a_file_left_out(history: History) -> None:
+    history.record_received(study(left_out=(of_a_localizer(patient_name="Roe^Rita"),)))
+
+    row = history.row("1.2.3")
+    assert row is not None
+    assert (row.patient_name, row.patient_id) == ("Doe^Jane", "ID-1.2.3")
+
+
 # --- late files -----------------------------------------------------------------------------------------------
 
 
@@ -253,6 +304,29 @@ def test_a_scored_study_is_done_and_its_row_has_what_ranking_needs(history: Hist
     assert (row.findings, row.series_reason) == ((TILT,), "The only axial series.")
     assert (row.pack, row.pack_status, row.provider) == ("demo 1.0", "untrained", "cpu")
     assert not row.unlike_training_data
+
+
+def test_a_score_that_rests_on_one_slice_says_so_in_its_row(history: History) -> None:
+    queued(history)
+    resting = replace(score(study()), fragility=Fragility(0.04, rests_on_one_slice=True, doubtful=False))
+    history.record_result("1.2.3", resting, (), "1.0", "gate-1")
+
+    row = history.row("1.2.3")
+
+    assert row is not None
+    assert (row.rests_on_one_slice, row.doubtful) == (True, False)
+    assert history.rows() == [row]
+
+
+def test_the_standard_error_of_a_preliminary_score_is_kept(history: History) -> None:
+    queued(history)
+    early = replace(score(study(), preliminary=True), standard_error=(0.125, 1 / 3, 0.5))
+    history.record_result("1.2.3", early, (), "1.0", "gate-1")
+
+    stored = history.result("1.2.3")
+
+    assert stored is not None
+    assert stored.score == early
 
 
 def test_a_score_over_the_distance_limit_is_unlike_the_training_data(history: History) -> None:
@@ -408,6 +482,49 @@ def test_a_change_in_the_audit_is_noticed(history: History, change: str) -> None
     assert history.broken_audit_row() == 2
 
 
+def test_several_steps_are_one_transaction_all_of_them_or_none(history: History) -> None:
+    history.record_received(study())
+
+    with pytest.raises(HistoryError, match="can't go from"):
+        history.move_through("1.2.3", [(State.CHECKING, "files read"), (State.DONE, "too early")])
+    before = [one.state for one in history.states("1.2.3")]
+    history.move_through("1.2.3", [(State.CHECKING, "files read"), (State.QUEUED, "suitable")])
+
+    assert before == [State.RECEIVED]
+    assert [one.state for one in history.states("1.2.3")] == [State.RECEIVED, State.CHECKING, State.QUEUED]
+
+
+def test_a_moment_without_its_zone_is_not_recorded(history: History) -> None:
+    with pytest.raises(ValueError, match="zone"):
+        history.record_received(study(), NOW.replace(tzinfo=None))
+
+    assert history.rows() == []
+
+
+def test_a_slice_whose_answer_is_no_number_is_not_recorded(history: History) -> None:
+    queued(history)
+    broken = replace(score(study()), slice_contributions=((float("nan"), 0.0, 0.0),) * 3)
+
+    with pytest.raises(HistoryError, match="finite"):
+        history.record_result("1.2.3", broken, (), "1.0", "gate-1")
+
+    row = history.row("1.2.3")
+    assert row is not None
+    assert (row.state, row.probabilities, history.results("1.2.3")) == (State.QUEUED, None, ())
+
+
+def test_a_stored_score_that_became_infinite_is_not_shown(history: History) -> None:
+    scored(history)
+
+    raw(history, "UPDATE result SET probability_covid = 9e999")
+
+    row = history.row("1.2.3")
+    assert row is not None
+    assert (row.state, row.probabilities) == (State.FAILED, None)
+    with pytest.raises(HistoryError, match="changed outside"):
+        history.result("1.2.3")
+
+
 # --- people ---------------------------------------------------------------------------------------------------
 
 
@@ -456,6 +573,11 @@ def test_a_verdict_without_an_answer_or_with_an_unknown_one_is_refused(
         history.save_verdict("1.2.3", **values)  # type: ignore[arg-type]
 
     assert history.verdicts("1.2.3") == ()
+
+
+def test_a_verdict_that_is_not_there_can_not_be_taken_back(history: History) -> None:
+    with pytest.raises(HistoryError, match="not in the history"):
+        history.take_back_verdict(1)
 
 
 def test_a_study_is_pinned_and_let_go(history: History) -> None:

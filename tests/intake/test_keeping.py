@@ -7,10 +7,10 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from aicorona_desktop.intake import keeping
 from aicorona_desktop.intake.keeping import Spool, SpoolError
 
 
@@ -80,7 +80,7 @@ def test_a_disk_that_fails_is_said_and_nothing_half_is_left(tmp_path, monkeypatc
     def fail(*_arguments, **_options):
         raise OSError(number, os.strerror(number))
 
-    place = {"fsync": keeping.os, "open": keeping.os, "replace": keeping.Path}[call]
+    place = {"fsync": os, "open": os, "replace": Path}[call]
     spool = Spool(tmp_path)
     spool.keep(b"abc", sha256(b"abc"))
     other = b"other" * 9
@@ -98,7 +98,7 @@ def test_a_disk_that_fails_is_said_and_nothing_half_is_left(tmp_path, monkeypatc
 
 def test_the_bytes_are_on_the_disk_before_the_name_is_and_the_name_before_it_returns(tmp_path, monkeypatch):
     order = []
-    fsync, replace = os.fsync, keeping.Path.replace
+    fsync, replace = os.fsync, Path.replace
 
     def note_fsync(descriptor):
         order.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
@@ -110,8 +110,8 @@ def test_the_bytes_are_on_the_disk_before_the_name_is_and_the_name_before_it_ret
 
     spool = Spool(tmp_path)
     spool.path_of(sha256(b"abc")).parent.mkdir()
-    monkeypatch.setattr(keeping.os, "fsync", note_fsync)
-    monkeypatch.setattr(keeping.Path, "replace", note_replace)
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
 
     spool.keep(b"abc", sha256(b"abc"))
 

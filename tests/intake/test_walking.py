@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import os
 import re
 import shutil
@@ -169,6 +170,35 @@ def test_a_folder_without_permission_is_refused_and_the_rest_goes_on(ordinary_us
     assert findings(ordinary_user) == {"locked": (Outcome.REFUSED, Reason.NOT_LISTED)}
     (root,) = walk([ordinary_user / "locked"])
     assert root.finding == Finding(Outcome.REFUSED, Reason.NOT_LISTED)
+
+
+class Torn:
+    """A listing that breaks off: what `os.scandir` gives on a disc with a scratch."""
+
+    def __init__(self, entries):
+        self.entries = entries
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.entries.close()
+
+    def __iter__(self):
+        yield next(self.entries)
+        raise OSError(errno.EIO, "scratched")
+
+
+def test_a_folder_that_can_be_listed_in_part_gives_that_part_and_says_so(tmp_path, monkeypatch):
+    tree(tmp_path, "disc/1", "disc/2", "disc/3")
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda place: Torn(scandir(place)))
+
+    seen = list(walk([tmp_path / "disc"]))
+
+    assert len([found for found in seen if found.finding is None]) == 1
+    (told,) = [found for found in seen if found.finding is not None]
+    assert (told.path, told.finding) == (tmp_path / "disc", Finding(Outcome.REFUSED, Reason.UNREADABLE))
 
 
 def test_a_file_without_permission_is_refused_when_opened(ordinary_user):

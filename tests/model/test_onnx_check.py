@@ -215,6 +215,36 @@ def test_a_file_over_the_limit_is_refused_unread():
         check_model(bytes(LARGEST_MODEL_BYTES + 1))
 
 
+def part(number: int, content: bytes) -> bytes:
+    """A field of bytes as protobuf writes it, of less than 16 kB."""
+    return bytes([number << 3 | 2, len(content) & 0x7F | 0x80, len(content) >> 7]) + content
+
+
+IR, OPSET = b"\x08\x08", part(8, b"\x10\x11")
+
+
+def tensor_of_two_by_three(raw: bytes) -> bytes:
+    """A tensor with its dimensions packed into one field, which is as good protobuf as one field each."""
+    return IR + OPSET + part(7, part(5, part(1, b"\x02\x03") + b"\x10\x01" + part(9, raw)))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (part(1, b"8"), "ir is not a number"),
+        (IR + OPSET + b"\x38\x01", "a number stands where a part should"),
+        (IR + OPSET, "0 parts named graph"),
+        (IR + part(8, part(1, b"x" * 5000) + b"\x10\x11"), "domain is too long"),
+        (tensor_of_two_by_three(bytes(4 * 6 - 1)), "size is not that of its data"),
+        (tensor_of_two_by_three(bytes(4 * 6)), "input is not what the program expects"),
+    ],
+    ids=["text for number", "number for part", "no graph", "long name", "packed and short", "packed and whole"],
+)
+def test_what_no_writer_writes_is_refused_with_the_reason(content: bytes, sentence: str):
+    with pytest.raises(PackError, match=sentence):
+        check_model(content)
+
+
 def test_a_model_cut_anywhere_is_refused():
     content = small_model().SerializeToString()
 

@@ -17,7 +17,7 @@ import pytest
 
 from aicorona_desktop.core.places import packs_dir
 from aicorona_desktop.model.novelty import training_distance
-from aicorona_desktop.model.pack import PackError, default_pack, find_packs, load_pack
+from aicorona_desktop.model.pack import PackError, Tolerance, default_pack, find_packs, load_pack
 from aicorona_desktop.model.preprocess import prepare
 
 SHIPPED = packs_dir() / "prototype-b3-1"
@@ -67,8 +67,15 @@ def test_the_runtime_gives_the_known_answer_for_the_known_slice():
 def test_a_provider_that_the_pack_does_not_name_gets_the_default_tolerance():
     pack = load_pack(SHIPPED)
 
-    assert pack.tolerance("OpenVINO") == pack.tolerances["default"]
-    assert pack.tolerance("CPU") == pack.tolerances["cpu"]
+    assert pack.tolerance("openvino") == pack.tolerances["default"]
+    assert pack.tolerance("cpu") == pack.tolerances["cpu"]
+
+
+def test_directml_is_found_under_the_name_that_packs_have_for_it(copied: Path):
+    strict = {"features_cosine": 0.999999, "logit_difference": 1e-6}
+    rewritten(copied, lambda description: description["tolerances"].update(directml=strict))
+
+    assert load_pack(copied).tolerance("dml") == Tolerance(0.999999, 1e-6)
 
 
 def test_feature_statistics_are_main_directions_at_right_angles():
@@ -200,6 +207,32 @@ def test_a_known_slice_that_expands_without_end_is_refused(copied: Path):
 
     with pytest.raises(PackError, match="another size"):
         load_pack(copied)
+
+
+def test_an_answer_that_is_no_number_proves_nothing_and_is_refused(copied: Path):
+    nothing = base64.b64encode(zlib.compress(np.full(1536, np.nan, "<f4").tobytes())).decode()
+    rewritten(copied, lambda description: description["known_answer"].update(features_float32_zlib_base64=nothing))
+
+    with pytest.raises(PackError, match="known answer is not finite"):
+        load_pack(copied)
+
+
+@pytest.mark.parametrize("at", [0, -1])
+def test_statistics_that_are_no_numbers_are_refused(copied: Path, at: int):
+    rows = np.fromfile(copied / "statistics.f32", "<f4")
+    rows[at] = np.inf
+    rows.tofile(copied / "statistics.f32")
+    digest = hashlib.sha256(rows.tobytes()).hexdigest()
+    rewritten(copied, lambda description: description["sha256"].update({"statistics.f32": digest}))
+
+    with pytest.raises(PackError, match="not finite or not positive"):
+        load_pack(copied)
+
+
+def test_a_pack_without_statistics_says_nothing_of_distance(copied: Path):
+    rewritten(copied, lambda description: description.update(feature_statistics=None))
+
+    assert load_pack(copied).statistics is None
 
 
 def test_the_first_operating_point_is_the_one_in_force(copied: Path):

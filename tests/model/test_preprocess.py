@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from aicorona_desktop.model import preprocess
 from aicorona_desktop.model.pack import PREPARATIONS
-from aicorona_desktop.model.preprocess import prepare, prepare_picture, quantised, stretched
+from aicorona_desktop.model.preprocess import prepare, prepare_picture, stretched
 
 PADDING = -32768
 SLICES = hnp.arrays(
@@ -224,10 +224,6 @@ def test_every_size_ends_at_the_input_size_within_the_range(preparation: str, si
     assert z.dtype == np.float32
     assert z.min() >= 0
     assert z.max() <= 255
-
-
-def test_quantised_rounds_half_to_even() -> None:
-    assert quantised(np.array([[0.5, 1.5, 254.5, 255]], np.float32)).tolist() == [[0, 2, 254, 255]]
 
 
 def test_what_cannot_be_prepared_is_an_error() -> None:

@@ -81,6 +81,8 @@ def run(reader: Reader, scorer: Scorer, cache: SliceCache, tmp_path: Path) -> Ca
             engine.stop()
             assert engine.failure is None, engine.failure
             rows = rank(history.rows(), utc_now(), policy_of(Settings(), engine.operating_point))
-        return Street(study_objects(rows, engine.results, engine.catalogue.without_study()), events, engine)
+        return Street(
+            study_objects(rows, engine.results, engine.catalogue.without_study(), scorer.pack), events, engine
+        )
 
     return triage

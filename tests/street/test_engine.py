@@ -200,20 +200,19 @@ def test_the_higher_score_stands_higher(
     assert scores == sorted(scores, reverse=True)
 
 
-def test_late_slices_from_another_folder_join_the_study_that_the_history_knows(
+def test_what_lies_under_the_path_is_the_study_whatever_the_history_knows_of_it(
     reader: Reader, scorer: Scorer, tmp_path: Path
 ) -> None:
     chest = phantom.chest().with_slices(30, 8)
-    first = chest.written_to(tmp_path / "first")
-    second = tmp_path / "second"
-    second.mkdir()
-    for path in sorted(first.rglob("*.dcm"))[22:]:
-        path.rename(second / path.name)
+    folder = chest.written_to(tmp_path / "here")
 
-    for folder in (first, second):  # two runs of the program, one history
+    for place in (folder, tmp_path / "moved"):
+        if not place.exists():
+            folder.rename(place)
         with Bench(reader, scorer, tmp_path, Settings()) as bench:
-            bench.engine.submit([folder])
+            bench.engine.submit([place])
             assert bench.engine.wait_until_idle(60)
+            assert not bench.engine.catalogue.without_study()
             result = bench.history.result(chest.study_instance_uid)
 
     assert result is not None

@@ -20,6 +20,8 @@ from aicorona_desktop.core.findings import Finding, Outcome, Reason
 MOST_NEAR: Final = 10
 SMALLEST_TILE_PX: Final = 32
 MOST_SEGMENTS: Final = 1000
+MOST_PADDING_BYTES: Final = 16
+FEWEST_BITS_OF_CT: Final = 12
 
 Findings = tuple[Finding, ...]
 
@@ -34,8 +36,9 @@ _ADVANCE = tuple(2 + code if code < 128 else 1 if code == 128 else 2 for code in
 _EXPANDS = tuple(1 + code if code < 128 else 0 if code == 128 else 257 - code for code in range(256))
 
 # The first marker inside entropy-coded data, restart markers aside; a stuffed byte follows FF elsewhere.
-_MARKER_IN_JPEG = re.compile(rb"\xff[\x01-\xcf\xd8-\xff]")
-_MARKER_IN_JPEG_LS = re.compile(rb"\xff[\x80-\xcf\xd8-\xff]")
+# Any number of FF may stand before a marker to fill (T.81 B.1.1.2).
+_MARKER_IN_JPEG = re.compile(rb"\xff(?:\xff*[\x01-\xcf\xd8-\xfe]|\xff)")
+_MARKER_IN_JPEG_LS = re.compile(rb"\xff(?:\xff*[\x80-\xcf\xd8-\xfe]|\xff)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +94,12 @@ class _Jpeg:
     other_markers: frozenset[int]  # allowed before the scan
     reason: Reason
     marker_in_data: re.Pattern[bytes]
+    may_be_narrower: bool  # than the header states: proved for this decoder
 
 
 _APPLICATION = frozenset({*range(0xE0, 0xF0), 0xFE})  # APPn, COM
-_LOSSLESS = _Jpeg(0xC3, frozenset({0xC4, 0xDB, 0xDD}) | _APPLICATION, Reason.JPEG_DAMAGED, _MARKER_IN_JPEG)
-_JPEG_LS = _Jpeg(0xF7, frozenset({0xF8, 0xDD}) | _APPLICATION, Reason.JPEG_LS_DAMAGED, _MARKER_IN_JPEG_LS)
+_LOSSLESS = _Jpeg(0xC3, frozenset({0xC4, 0xDB, 0xDD}) | _APPLICATION, Reason.JPEG_DAMAGED, _MARKER_IN_JPEG, True)
+_JPEG_LS = _Jpeg(0xF7, frozenset({0xF8, 0xDD}) | _APPLICATION, Reason.JPEG_LS_DAMAGED, _MARKER_IN_JPEG_LS, False)
 _NO_MARKER = ""
 
 
@@ -149,7 +153,7 @@ def _scan_of(stream: bytes, picture: Picture, coding: _Jpeg) -> tuple[int, int, 
 
 def _check_segment(marker: int, body: bytes, picture: Picture, coding: _Jpeg, *, frame_seen: bool) -> str:
     if marker == coding.frame_marker:
-        return _name_of(marker) if frame_seen or not _fits(body, picture) else _NO_MARKER
+        return _name_of(marker) if frame_seen or not _fits(body, picture, coding) else _NO_MARKER
     if marker not in coding.other_markers:
         return _name_of(marker)
     if marker == 0xC4 and not _are_huffman_tables(body):
@@ -159,7 +163,7 @@ def _check_segment(marker: int, body: bytes, picture: Picture, coding: _Jpeg, *,
     return _NO_MARKER
 
 
-def _fits(body: bytes, picture: Picture) -> bool:
+def _fits(body: bytes, picture: Picture, coding: _Jpeg) -> bool:
     """Whether a frame header says what the DICOM header says: one component of the same size."""
     if len(body) != 9:
         return False
@@ -169,8 +173,20 @@ def _fits(body: bytes, picture: Picture) -> bool:
         and columns == picture.columns
         and components == 1
         and body[7] == 0x11
-        and picture.bits_stored <= precision <= 16
+        and _holds(precision, picture, signed=False)
+        and (coding.may_be_narrower or precision >= picture.bits_stored)
     )
+
+
+def _holds(precision: int, picture: Picture, *, signed: bool) -> bool:
+    """Whether samples of so many bits hold what the header states.
+
+    Archives often state 16 bits for a stream of 12 or 14 (pydicom#2012): that is as good, unless the sign that
+    the header wants has no place in the stream.
+    """
+    if picture.bits_stored <= precision <= 16:
+        return True
+    return FEWEST_BITS_OF_CT <= precision < picture.bits_stored and signed == bool(picture.pixel_representation)
 
 
 def _are_huffman_tables(body: bytes) -> bool:
@@ -192,11 +208,16 @@ def _check_scan(stream: bytes, at: int, body: bytes, coding: _Jpeg) -> tuple[int
     end = coding.marker_in_data.search(stream, at)
     if end is None:
         return "EOI"
-    if end.group() != b"\xff\xd9" or end.start() == at:
-        return _name_of(end.group()[1])
-    if len(stream) - end.end() > 1:  # encoders pad to an even length, and not all of them with zero
+    if not end.group().endswith(b"\xff\xd9") or end.start() == at:
+        return _name_of(end.group()[-1])
+    if not _is_padding(stream[end.end() :]):
         return "EOI"
     return body[3], body[4], body[5]
+
+
+def _is_padding(trailer: bytes) -> bool:
+    """Whether nothing follows the end: encoders pad to even or whole words, and not all of them with zero."""
+    return len(trailer) <= 1 or (len(trailer) <= MOST_PADDING_BYTES and not trailer.strip(b"\0"))
 
 
 def _name_of(marker: int) -> str:
@@ -227,7 +248,7 @@ def check_jpeg_2000(stream: bytes, picture: Picture) -> Findings:
         and (width, height, left, top, tile_left, tile_top) == (picture.columns, picture.rows, 0, 0, 0, 0)
         and tile_width >= min(SMALLEST_TILE_PX, width)
         and tile_height >= min(SMALLEST_TILE_PX, height)
-        and picture.bits_stored <= bits <= 16
+        and _holds(bits, picture, signed=bool(signed))
         and horizontal == vertical == 1
     )
     if not fits:
@@ -260,8 +281,8 @@ def _walk_to_the_end(stream: bytes, at: int) -> bool | None:
 
 def _tile_parts_end_well(stream: bytes, at: int) -> bool:
     """Whether the tile-parts, by their own lengths, lead to the end of the codestream and no further."""
-    size = len(stream) if stream.endswith(b"\xff\xd9") else len(stream) - 1  # one byte of padding, of any value
-    if stream[size - 2 : size] != b"\xff\xd9":
+    size = stream.rfind(b"\xff\xd9") + 2
+    if size < 2 or not _is_padding(stream[size:]):
         return False
     while at + _TILE_PART.size <= size:
         marker, length, _, part, _, _ = _TILE_PART.unpack_from(stream, at)

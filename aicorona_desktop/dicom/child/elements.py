@@ -330,8 +330,18 @@ class Walk:
         if end > level.end:
             raise refused(Reason.ITEM_LENGTH, keyword(level.tag))
         depth = len(self._levels) >> 1
-        self._levels.append(_Level(end, holds_items=False, undefined=undefined, implicit=level.implicit, tag=level.tag))
+        implicit = self._is_implicit(level, at + 8)
+        self._levels.append(_Level(end, holds_items=False, undefined=undefined, implicit=implicit, tag=level.tag))
         return depth, ITEM, "", at + 8, length
+
+    def _is_implicit(self, level: _Level, at: int) -> bool:
+        """How the item at `at` is written: some writers leave private sequences in the other of the two ways.
+
+        Nothing in there is ever named; GDCM knows them as UNExplicit and ExplicitImplicit data elements.
+        """
+        if self._encoding.implicit or not level.tag >> 16 & 1:
+            return level.implicit
+        return self._data[at + 4 : at + 6] not in VRS
 
     def _delimit(self, level: _Level, length: int) -> None:
         if not level.undefined or length:

@@ -44,7 +44,7 @@ _NUMBER_VRS = frozenset({"DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "SV", "
 _TEXT_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UT"})
 _LINE_BREAKS = re.compile(r"[\r\n\t\f]+")
 _UID = re.compile(r"[0-9A-Za-z.\-]{1,64}")
-_AGE = re.compile(r"(\d{3})([DWMY])")
+_AGE = re.compile(r"(\d{1,3}) ?([DWMY])", re.IGNORECASE)
 _DATE = re.compile(r"(\d{4})[.\-]?(\d{2})[.\-]?(\d{2})")
 _TIME = re.compile(r"(\d{2})(?::?(\d{2}))?(?::?(\d{2}))?(?:\.\d{1,6})?")
 _DAYS_OF = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
@@ -389,7 +389,7 @@ def _header(scan: Scan, read: _Reader, findings: dict[tuple[Reason, str], Findin
         series_time=read.time(0x00080031, "SeriesTime"),
         modality=scan.modality,
         image_type=(enhanced and read.words(0x00089007, "FrameType")) or read.words(0x00080008, "ImageType"),
-        body_part_examined=read.text(0x00180015, "BodyPartExamined", 16) or (enhanced and _anatomy(read)) or "",
+        body_part_examined=read.text(0x00180015, "BodyPartExamined", 64) or (enhanced and _anatomy(read)) or "",
         patient_position=read.text(0x00185100, "PatientPosition", 16),
         burned_in_annotation=read.text(0x00280301, "BurnedInAnnotation", 16),
         derivation_description=read.text(0x00082111, "DerivationDescription", 1024),
@@ -436,7 +436,9 @@ def _age(read: _Reader, birth_date: str, study_date: str) -> float | None:
     match = _AGE.fullmatch(text)
     if text and not match:
         read.note(Reason.VALUE_ODD, "PatientAge")
-    stated = int(match[1]) * _DAYS_OF[match[2]] / _DAYS_OF["Y"] if match else None
+    stated = int(match[1]) * _DAYS_OF[match[2].upper()] / _DAYS_OF["Y"] if match else None
+    if stated == 0:  # nobody is: de-identified sets write 000Y, and an infant's age counts days or months
+        stated = None
     if not birth_date or not study_date:
         return stated
     days = (dt.date.fromisoformat(study_date) - dt.date.fromisoformat(birth_date)).days
@@ -478,7 +480,7 @@ def _temporal_position(read: _Reader, *, enhanced: bool) -> int | None:
 
 
 def _anatomy(read: _Reader) -> str:
-    return read.meaning(0x00082218)[:16]
+    return read.meaning(0x00082218)
 
 
 # --- pixels ------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from aicorona_desktop.dicom.protocol import (
 )
 
 LARGEST_HU = 32767
+AIR_HU = (-1100, -900)
 PLUG_INS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "1.2.840.10008.1.2.5": "pydicom",
@@ -119,11 +120,14 @@ def _decoded(scan: Scan, pixels: PixelData, frame: int, about: PixelFacts) -> St
 
 
 def _without_unused_bits(stored: Stored, about: PixelFacts) -> Stored:
-    """Mask what lies above the stored bits, or carry the sign there."""
+    """Mask what lies above the stored bits, or carry the sign there; padding may need all 16 and stays."""
     unused = 16 - about.bits_stored
     if about.pixel_representation:
         return (stored << unused) >> unused
-    return stored & np.uint16(0xFFFF >> unused)
+    masked: Stored = stored & np.uint16(0xFFFF >> unused)
+    if about.padding is not None and about.padding >> about.bits_stored:
+        masked[stored == about.padding] = about.padding
+    return masked
 
 
 # --- from stored values to HU ------------------------------------------------------------------------------------
@@ -134,15 +138,23 @@ def hounsfield(stored: Stored, about: PixelFacts) -> NDArray[np.int16]:
     other pixels (paper-spec 2.2, step 1). A missing slope counts as 1, a missing intercept as 0: whether
     such values may be scored is the gate's question.
     """
-    padding = _padding(stored, about)
-    values = _rescaled(stored, 1.0 if about.slope is None else about.slope, about.intercept or 0.0)
+    slope, intercept = 1.0 if about.slope is None else about.slope, about.intercept or 0.0
     inverted = about.photometric == "MONOCHROME1"
+    padding = None if not inverted and _pads_with_air(about, slope, intercept) else _padding(stored, about)
+    values = _rescaled(stored, slope, intercept)
     if padding is None:
         return _inverted(values, values) if inverted else values
     if inverted and not padding.all():
         values = _inverted(values, values[~padding])
     values[padding] = PADDING_HU
     return values
+
+
+def _pads_with_air(about: PixelFacts, slope: float, intercept: float) -> bool:
+    """Whether the padding value means air, as some scanners declare it: then nothing tells it from measured air."""
+    if about.padding is None or about.padding_limit not in {None, about.padding}:
+        return False
+    return AIR_HU[0] <= about.padding * slope + intercept <= AIR_HU[1]
 
 
 def _padding(stored: Stored, about: PixelFacts) -> NDArray[np.bool_] | None:

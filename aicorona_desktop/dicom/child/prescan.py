@@ -110,6 +110,8 @@ _UID = re.compile(rb"[0-9]+(?:\.[0-9]+)*")
 _UID_TEXT = re.compile(rb"[0-9A-Za-z.-]{1,64}")
 _NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _CODE = re.compile(rb"[A-Z0-9_ ]{1,16}")
+_LOCALIZER = re.compile(rb"(?<![A-Z0-9])(?:LOCALIZER|SCOUT|TOPOGRAM)(?![A-Z0-9])")
+_SECONDARY = re.compile(rb"[^\\]*\\ *SECONDARY *(?:\\|$)")
 _DEVICE = re.compile(rb"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?", re.IGNORECASE)
 
 Place = tuple[str, int, int]  # VR ("" where implicit), offset of the value, its length
@@ -349,7 +351,7 @@ def _kind(reading: _Reading, meta: Meta) -> tuple[str, str]:
     should lose a slice because its header was cut.
     """
     sop_class = _text(reading, 0x00080016)
-    modality = _text(reading, 0x00080060)
+    modality = _text(reading, 0x00080060).upper()
     shown = modality if _CODE.fullmatch(modality.encode()) else "unknown"
     declared = sop_class or meta.sop_class_uid.decode("ascii", "replace")
     if not declared and (modality == "CT" or PIXEL_DATA in reading.top_level):
@@ -373,7 +375,10 @@ def _check_ct(
     reading: _Reading, sop_class: str, transfer_syntax: str, fragments: list[tuple[int, int]]
 ) -> PixelData | None:
     enhanced = sop_class in ENHANCED_CT
-    localizer = b"LOCALIZER" in (part.strip() for part in (reading.value(0x00080008) or b"").split(b"\\"))
+    image_type = (reading.value(0x00080008) or b"").upper()
+    localizer = _LOCALIZER.search(image_type) is not None
+    if _SECONDARY.match(image_type) and not enhanced and not reading.value(0x00200032):
+        raise _ignored(Reason.SECONDARY_CAPTURE)  # a dose report or screen under the class of CT slices
     if {0x7FE00008, 0x7FE00009} & reading.top_level.keys():
         raise refused(Reason.FLOAT_PIXELS)
     if PIXEL_DATA not in reading.top_level:
