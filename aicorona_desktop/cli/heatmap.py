@@ -25,7 +25,7 @@ from aicorona_desktop.core.score import CLASSES, SliceScore
 from aicorona_desktop.core.scratch import scratch_folder
 from aicorona_desktop.core.study import Series, Study
 from aicorona_desktop.dicom.client import Reader
-from aicorona_desktop.dicom.gate import PixelCheck
+from aicorona_desktop.dicom.gate import PixelCheck, check_series, may_be_scored
 from aicorona_desktop.dicom.series import choose_series
 from aicorona_desktop.dicom.volume import to_standard_orientation
 from aicorona_desktop.imaging.overlay import OPACITY, overlay, scan_range
@@ -86,7 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _warn_of_values(series: Series, hounsfield: NDArray[np.int16], index: int) -> None:
-    """Say so when the slice does not look like Hounsfield units of a body: the map then means nothing."""
+    """Say so when the slice does not look like Hounsfield units of a body: the map then means nothing.
+
+    A series that the header rules have stopped was warned of already, and may lack what this needs.
+    """
+    if not may_be_scored(series.findings):
+        return
     check = PixelCheck(series)
     check.add(index, hounsfield)
     for finding in check.quick_findings():
@@ -109,9 +114,9 @@ def _series_at(path: Path, reader: Reader, spool: Spool) -> Series:
 def _largest(studies: tuple[Study, ...]) -> Series:
     series = max((one for study in studies for one in study.series), key=lambda one: len(one.instances), default=None)
     if series is None or not series.instances:
-        raise HeatmapError("There is no CT slice at this path that could be read.")
+        raise HeatmapError("There is no axial CT slice at this path that could be read.")
     tell("This series is not suitable for scoring; the map is for looking at only.")
-    return series
+    return check_series(series)
 
 
 def _pixels(series: Series, indices: list[int], reader: Reader) -> Iterator[tuple[int, NDArray[np.int16]]]:
