@@ -2,7 +2,7 @@
 
 Times differ between machines and between minutes, ratios travel: candidates take turns in one process on one
 thread, each round gives one ratio of process CPU time, and the figure is the median of these with its quartiles
-(performance.md 7). What isn't installed is left out.
+(docs/performance.md). What isn't installed is left out.
 """
 
 from __future__ import annotations

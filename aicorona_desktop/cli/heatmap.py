@@ -1,7 +1,7 @@
 """`heatmap PATH --slice N --out PNG`: one slice beside the same slice under its class activation map.
 
 N counts from 0 at the feet, as `slice_indices` of the JSON does. The colours span all used slices of the scan,
-zero fixed (paper-spec 4.4): slices stay comparable.
+zero fixed: slices stay comparable.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aicorona_desktop.app.services import chosen_pack
-from aicorona_desktop.cli.options import WrongUseError, add_model, existing, new_file, tell, tell_notes
+from aicorona_desktop.cli.options import WrongUseError, add_model, existing, new_file, some_path, tell, tell_notes
 from aicorona_desktop.cli.report import NOTICE
 from aicorona_desktop.core.durable import write_file
-from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.core.score import CLASSES, SliceScore
 from aicorona_desktop.core.scratch import scratch_folder
@@ -39,7 +38,7 @@ from aicorona_desktop.triage.catalogue import Catalogue
 from aicorona_desktop.triage.reading import FileReading
 
 
-class HeatmapError(AicoronaError):
+class HeatmapError(WrongUseError):
     """The slice asked for could not be mapped."""
 
 
@@ -48,7 +47,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "heatmap", help="write a slice with its class activation map as PNG", description=__doc__
     )
-    parser.add_argument("path", type=Path, metavar="PATH", help="a study: a folder, a file or a ZIP archive")
+    parser.add_argument("path", type=some_path, metavar="PATH", help="a study: a folder, a file or a ZIP archive")
     parser.add_argument("--slice", dest="index", type=int, required=True, metavar="N")
     parser.add_argument("--out", type=new_file, required=True, metavar="PNG")
     parser.add_argument("--class", dest="shown", choices=CLASSES, default="covid", help="the class whose map is drawn")

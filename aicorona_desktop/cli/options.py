@@ -10,7 +10,7 @@ from pathlib import Path
 from aicorona_desktop.app.services import HISTORY_NAME, Wishes
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.places import data_dir
-from aicorona_desktop.core.settings import Settings, load_settings
+from aicorona_desktop.core.settings import Settings, SettingsError, load_settings
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.protocol import PROVIDERS
 
@@ -26,9 +26,9 @@ def new_file(text: str) -> Path:
     path = Path(text)
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text!r} can't be written")
-    return path
+    if (path.exists() and not path.is_file()) or not os.access(path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text!r} can't be written: it is no file, or its folder is closed")
+    return path.resolve()  # behind a link: the link stays, its target is written
 
 
 def pack_folder(text: str) -> Path:
@@ -50,6 +50,8 @@ def site_settings() -> Settings:
     """Return the settings of the site: `settings.json` in the data folder, defaults where there is none."""
     try:
         return load_settings(data_dir())
+    except SettingsError as error:
+        raise SettingsError(f"The site's settings.json in the data folder: {error}") from error
     except OSError:
         return Settings()
 
@@ -97,6 +99,24 @@ def existing(paths: list[Path]) -> list[Path]:
         if not path.exists() and not path.is_symlink():
             raise WrongUseError(f"There is nothing at {str(path)!r}.")
     return paths
+
+
+def some_path(text: str) -> Path:
+    """Return a path; nothing at all is not the present folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path")
+    return Path(text)
+
+
+def at_least_zero(text: str) -> float:
+    """Return a number from 0 to a million."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to a million")
+    return number
 
 
 def tell(sentence: object) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -87,7 +89,7 @@ def _from_manifest(path: Path) -> Iterator[Wanted]:
         place = path.parent / name
         if not name or "\0" in name:
             yield Wanted(shown_text(name), (), "slice")
-        elif place.is_dir():
+        elif os.path.isdir(place):  # noqa: PTH112 - it takes any name, where Path.is_dir raises for a too long one
             yield Wanted(name, _pictures(place), "scan")
         else:
             yield Wanted(name, (place,), "slice")
@@ -150,12 +152,15 @@ def _answer(
     wanted: Wanted, answers: dict[Path, ScoredSlice | Finding], scorer: Scorer, *, features: bool
 ) -> dict[str, Any]:
     """Return the line of one picture or scan; an unreadable picture makes it an error, never a guess."""
+    pack = scorer.pack
     line: dict[str, Any] = {"file": wanted.name, "kind": wanted.kind, "p_normal": None, "p_cp": None, "p_covid": None}
+    line |= {"pack": pack.title, "pack_sha256": pack.sha256, "pack_status": pack.status}
+    line |= {"pack_status_text": pack.status_text, "notice": NOTICE}
     scored: dict[int, ScoredSlice] = {}
     for index in _used(wanted, scorer):
         answer = answers[wanted.pictures[index]]
         if isinstance(answer, Finding):
-            return line | {"error": f"{wanted.pictures[index].name}: {answer}"}
+            return line | {"error": f"{shown_text(wanted.pictures[index].name)}: {answer}"}
         scored[index] = answer
     if not scored:
         return line | {"error": "There is no picture here."}
@@ -170,8 +175,7 @@ def _answer(
     )
     line |= dict(zip(("p_normal", "p_cp", "p_covid"), score.probabilities, strict=True))
     line |= {"logits": list(score.logits), "slices_total": score.slices_total, "slices_used": len(score.slice_indices)}
-    line |= {"provider": score.provider, "pack": score.pack, "pack_sha256": score.pack_sha256}
-    line |= {"pack_status": score.pack_status, "notice": NOTICE}
+    line |= {"provider": score.provider}
     if features:
         line["features"] = np.mean([one.score.features for one in scored.values()], axis=0, dtype=np.float64).tolist()
     return line
@@ -180,9 +184,9 @@ def _answer(
 def _print(answers: list[dict[str, Any]], caption: str) -> None:
     table = Table(caption=caption)
     for heading in ("File", "Kind", "Normal", "Other", "COVID-19"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for answer in answers:
         values = [answer["p_normal"], answer["p_cp"], answer["p_covid"]]
         shown = [answer["error"], "", ""] if values[0] is None else [f"{value:.3f}" for value in values]
-        table.add_row(answer["file"], answer["kind"], *shown)
-    Console().print(table, markup=False)
+        table.add_row(*map(escape, (shown_text(answer["file"]), answer["kind"], *shown)))
+    Console().print(table)

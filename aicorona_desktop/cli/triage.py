@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from aicorona_desktop.app.services import Wishes, running_engine
-from aicorona_desktop.cli.options import add_history, add_json, add_model, existing, tell, wishes_of
+from aicorona_desktop.cli.options import add_history, add_json, add_model, existing, some_path, tell, wishes_of
 from aicorona_desktop.cli.report import print_worklist, study_objects, write_json
 from aicorona_desktop.core import events
 from aicorona_desktop.core.errors import AicoronaError
@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "triage", help="score studies below PATH and print the ranked worklist", description=__doc__
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file, folder, ZIP archive or disc")
+    parser.add_argument("paths", nargs="+", type=some_path, metavar="PATH", help="a file, folder, ZIP archive or disc")
     add_json(parser)
     add_model(parser)
     add_history(parser, "keep the results in this history (default: nothing is kept)")

@@ -11,7 +11,16 @@ from typing import Any
 from rich.console import Console
 
 from aicorona_desktop.app.services import running_engine
-from aicorona_desktop.cli.options import WrongUseError, add_history, add_json, add_model, site_settings, tell, wishes_of
+from aicorona_desktop.cli.options import (
+    WrongUseError,
+    add_history,
+    add_json,
+    add_model,
+    at_least_zero,
+    site_settings,
+    tell,
+    wishes_of,
+)
 from aicorona_desktop.cli.report import print_worklist, study_objects, write_json
 from aicorona_desktop.cli.triage import raise_failure, worklist_of
 from aicorona_desktop.core import events
@@ -29,7 +38,7 @@ def add(commands: Any) -> None:
         "--quiet-time", type=float, metavar="S", help="seconds without a new slice until a study is complete"
     )
     parser.add_argument("--poll", type=float, metavar="S", help="seconds between two looks into the folder")
-    parser.add_argument("--for", dest="seconds", type=float, metavar="S", help="stop after S seconds (default: Ctrl+C)")
+    parser.add_argument("--for", dest="seconds", type=at_least_zero, metavar="S", help="stop after S seconds")
     add_json(parser)
     add_model(parser)
     add_history(parser, "the history to keep results in (default: the program's own)")

@@ -10,7 +10,14 @@ from typing import Any
 from rich.console import Console
 
 from aicorona_desktop.app.services import chosen_pack
-from aicorona_desktop.cli.options import WrongUseError, add_history, add_json, existing_history, site_settings
+from aicorona_desktop.cli.options import (
+    WrongUseError,
+    add_history,
+    add_json,
+    at_least_zero,
+    existing_history,
+    site_settings,
+)
 from aicorona_desktop.cli.report import Facts, print_worklist, study_object, write_json
 from aicorona_desktop.core.rows import Row
 from aicorona_desktop.core.settings import Order, Settings
@@ -28,7 +35,7 @@ def add(commands: Any) -> None:
         help="by what the unread studies are ranked",
     )
     parser.add_argument(
-        "--days", type=float, default=7, metavar="N", help="show what was read in the last N days (default: 7)"
+        "--days", type=at_least_zero, default=7, metavar="N", help="show what was read in the last N days (default: 7)"
     )
     add_json(parser)
     add_history(parser, "the history to read (default: the program's own)")

@@ -121,13 +121,13 @@ def open_for_writing(path: Path, now: datetime, connect: Connect, free_bytes: in
 def _open_sound(path: Path, now: datetime, connect: Connect) -> tuple[sqlite3.Connection, tuple[str, ...]]:
     """Open a file that holds together: this one, or what takes its place, with a sentence about that."""
     notices: tuple[str, ...] = ()
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:  # cut to nothing is as good as gone
         copy = backup.newest_good(path)
-        if copy is None:
-            create_file(path)
-        else:
+        if copy is not None:
             backup.replace_ledger(path, copy.path, now, "missing")
             notices = (f"The history was missing. {_put_back(copy)}",)
+        elif not path.exists():
+            create_file(path)
     try:
         return _open_checked(path, now, connect), notices
     except _DamagedError:

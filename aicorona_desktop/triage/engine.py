@@ -217,6 +217,7 @@ class Engine:
     def _note_arrival(self, study: Study) -> None:
         """Show a study of a watched folder at once, as settling, where it is new or has grown."""
         uid = study.study_instance_uid
+        self.seen.add(uid)
         self._settling.arrived(uid, time.monotonic())
         if self._history.record_received(study, self._now()):
             self._history.move(uid, State.SETTLING, "still arriving")

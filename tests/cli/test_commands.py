@@ -279,3 +279,60 @@ def test_ctrl_c_ends_the_program_quickly_without_a_traceback(tmp_path: Path) -> 
 
     assert process.returncode in (130, 0)
     assert "Traceback" not in error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no named pipes in folders")
+def test_what_is_no_plain_file_is_never_overwritten(study: Path, tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link.json"
+    os.mkfifo(pipe)
+    link.symlink_to(tmp_path / "target.json")
+
+    with pytest.raises(SystemExit) as ended:
+        run(["triage", str(study), "--json", str(pipe)])
+    assert run(["triage", str(study), "--json", str(link)]) == 0
+
+    assert ended.value.code == 2
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert (tmp_path / "target.json").is_file()
+
+
+def test_odd_lines_of_a_manifest_are_errors_of_their_own(study: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(f"label,file\nx\nx,{'n' * 3000}.png\nx,no\0such.png\nx,esc\x1b[31m.png\n", "utf-8")
+
+    lines = answer("score-images", manifest, json_file=tmp_path / "out.json")
+
+    assert len(lines) == 4
+    assert all(line["error"] and line["p_covid"] is None and line["pack_sha256"] for line in lines)
+
+
+def test_a_manifest_that_is_no_text_is_wrong_use(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_bytes(b"file\n\xff\xfe.png\n")
+
+    assert run(["score-images", str(manifest)]) == 2
+
+
+def test_escape_sequences_of_file_names_never_reach_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "\x1b[31mred.dcm").write_bytes(b"no image")
+
+    assert run(["triage", str(tmp_path / "in")]) == 0
+
+    assert "\x1b[31m" not in capsys.readouterr().out
+
+
+def test_a_file_of_somebody_else_is_never_taken_for_a_history(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("not yours")
+
+    assert run(["triage", str(study), "--history", str(notes)]) == 3
+
+    assert notes.read_text() == "not yours"
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert "not a history" in capsys.readouterr().err

@@ -779,3 +779,15 @@ def test_a_backup_that_can_not_be_written_leaves_the_history_working(path: Path)
             history.backup()
 
         assert history.record_received(study())
+
+
+def test_a_history_cut_to_nothing_is_replaced_by_its_backup_and_that_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    with History.open(path) as history:
+        history.set_setting("colour", "blue")
+        history.backup()
+    path.write_bytes(b"")
+
+    with History.open(path) as history:
+        assert history.setting("colour") == "blue"
+        assert any("missing" in notice for notice in history.notices)

@@ -255,3 +255,18 @@ def test_a_watching_engine_forgets_what_is_done_and_recalls_it_for_late_slices(
     last = bench.told(events.FinalScore)[-1]
     assert isinstance(last, events.FinalScore)
     assert last.score.slices_total == 30
+
+
+def test_a_study_of_a_watched_folder_is_in_the_list_while_it_still_arrives(
+    reader: Reader, scorer: Scorer, tmp_path: Path
+) -> None:
+    chest = phantom.chest()
+    chest.written_to(tmp_path / "in" / "study")
+    settings = replace(Settings(), quiet_time_s=60, poll_s=0.1)
+
+    with Bench(reader, scorer, tmp_path, settings) as bench:
+        bench.engine.watch(tmp_path / "in")
+        bench.wait_for(events.StudySeen, 1)
+
+        assert [row.state for row in bench.engine.rows()] == [State.SETTLING]
+        assert bench.engine.seen == {chest.study_instance_uid}
