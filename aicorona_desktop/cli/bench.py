@@ -1,8 +1,9 @@
-"""`bench`: how fast this machine scores, as ratios to references measured in the same process at the same time.
+"""`bench`: how fast this machine scores, as ratios to references measured in the same run.
 
-Times differ between machines and between minutes, ratios travel: candidates take turns in one process on one
-thread, each round gives one ratio of process CPU time, and the figure is the median of these with its quartiles
-(docs/performance.md). What isn't installed is left out.
+Times differ between machines and between minutes, ratios travel: candidates take turns on one thread, each round gives
+one ratio of process CPU time, and the figure is the median of these with its quartiles (docs/performance.md). PyTorch
+and we have a process each in that comparison, for in one the heap of one spares the other its page faults. What isn't
+installed is left out.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any, cast
 
 import numpy as np
@@ -41,6 +44,7 @@ OPERATIONS = 2 * 5.014e9  # of EfficientNet-B3 on one slice of 512 x 512 (perfor
 GEMM = (2048, 1536, 1536)
 FEWEST_ROUNDS = 15
 WARM_UP = 2
+SERVE, READY = "serve", "ready"
 TIMEOUT_S = 3600
 
 KEYS = {
@@ -120,8 +124,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def scoring(rounds: int) -> dict[str, Figure]:
     """Compare scoring with its references, one thread, 512 x 512; by process CPU time."""
-    stock = _measured("torch", rounds, {})
-    tuned = _measured("torch", rounds, TUNED_ALLOCATOR)
+    stock = _apart(("torch", "ours"), rounds, {})
+    tuned = _apart(("torch", "ours"), rounds, TUNED_ALLOCATOR)
     runtimes = _measured("runtimes", rounds, {})
     ours = runtimes["ours"]
     bound = OPERATIONS * min(runtimes["gemm"]) / (2 * np.prod(GEMM, dtype=float))
@@ -149,16 +153,11 @@ PARTS: tuple[Callable[[int], dict[str, Figure]], ...] = (street, scoring)
 def _measured(
     against: str, rounds: int, environment: Mapping[str, str], module: str = "aicorona_desktop.cli.bench"
 ) -> Seconds:
-    """Run a group of candidates in a process of its own: its allocator and libraries are set before it starts.
-
-    PyTorch stands in a group without OpenVINO, whose loading changes the allocator for the whole process.
-    """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "MALLOC_"))}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    """Run a group of candidates in a process of its own: its allocator and libraries are set before it starts."""
     try:
         ended = subprocess.run(
             [*program(module), against, str(rounds)],
-            env={**kept, **threads, **environment},
+            env=_one_thread(environment),
             capture_output=True,
             timeout=TIMEOUT_S,
             check=True,
@@ -167,6 +166,47 @@ def _measured(
     except (subprocess.SubprocessError, ValueError, IndexError) as error:
         words = getattr(error, "stderr", None) or b""
         raise BenchError(f"The measurement stopped: {words.decode('utf-8', 'replace')[-500:]}") from error
+
+
+def _one_thread(environment: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "MALLOC_"))}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return {**kept, **threads, **environment}
+
+
+def _apart(names: tuple[str, ...], rounds: int, environment: Mapping[str, str]) -> dict[str, list[float]]:
+    """Let candidates take turns that live in processes of their own, as a user of each would run it.
+
+    In one process they share the heap: what one keeps spares the other its page faults. A candidate that isn't
+    installed is left out.
+    """
+    command = [*program("aicorona_desktop.cli.bench"), SERVE]
+    with ExitStack() as stack:
+        running = {}
+        for name in names:
+            process = subprocess.Popen(
+                [*command, name], env=_one_thread(environment), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True
+            )
+            stack.callback(process.kill)
+            if process.stdout is not None and process.stdout.readline().strip() == READY:
+                running[name] = process
+        seconds: dict[str, list[float]] = {name: [] for name in running}
+        for turn in range(rounds):
+            for place in range(len(running)):
+                name = list(running)[(turn + place) % len(running)]
+                seconds[name].append(_one_run(running[name]))
+    return seconds
+
+
+def _one_run(process: subprocess.Popen[str]) -> float:
+    if process.stdin is None or process.stdout is None:
+        raise BenchError("The measurement stopped.")
+    process.stdin.write("\n")
+    process.stdin.flush()
+    try:
+        return float(process.stdout.readline())
+    except ValueError as error:
+        raise BenchError("The measurement stopped.") from error
 
 
 def _ratios(theirs: list[float] | None, ours: list[float]) -> Figure | None:
@@ -211,14 +251,9 @@ def _processor() -> str:
 # --- in the measuring process --------------------------------------------------------------------------------------
 
 
-def measure(against: str, rounds: int) -> dict[str, list[float]]:
-    """Return the CPU seconds of each candidate in each round; all take their turn in every round.
-
-    Args:
-        against: `torch`, or `runtimes` for the other references.
-        rounds: how often each takes its turn.
-    """
-    candidates = dict(_candidates(against))
+def measure(rounds: int) -> dict[str, list[float]]:
+    """Return the CPU seconds of each candidate in each round; all take their turn in every round."""
+    candidates = dict(_candidates())
     for candidate in candidates.values():
         for _ in range(WARM_UP):
             candidate()
@@ -235,23 +270,63 @@ def measure(against: str, rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
-def _candidates(against: str) -> Iterator[tuple[str, Candidate]]:
-    hounsfield = Thorax(slices=24, matrix=SIDE_PX, ground_glass=0.4, noise_hu=4.0).slice(12)
+def _slice() -> NDArray[np.int16]:
+    return Thorax(slices=24, matrix=SIDE_PX, ground_glass=0.4, noise_hu=4.0).slice(12)
+
+
+def serve(name: str) -> None:
+    """Run one candidate each time a line comes in; answer each with the CPU seconds of the run."""
+    prepared = prepare(
+        Thorax(slices=24, matrix=SIDE_PX, ground_glass=0.4, noise_hu=4.0).slice(12), PREPARATION, SIDE_PX
+    )
+    candidate = _torch_eager(prepared) if name == "torch" else _ours_alone(prepared)
+    for _ in range(WARM_UP):
+        candidate()
+    print(READY, flush=True)
+    for _ in sys.stdin:
+        started = time.process_time()
+        candidate()
+        print(time.process_time() - started, flush=True)
+
+
+def _torch_eager(prepared: NDArray[np.float32]) -> Candidate:
+    import torch
+
+    from aicorona_desktop.training.export import untrained_network
+    from aicorona_desktop.training.graph import NORMALISATIONS
+
+    torch.set_num_threads(1)
+    network = untrained_network(0, NORMALISATIONS["imagenet"]).eval()
+    picture = torch.from_numpy(np.repeat(prepared[None] / 255, 3, axis=1).astype(np.float32))
+
+    def run_network() -> object:
+        with torch.inference_mode():
+            return network(picture)
+
+    return run_network
+
+
+def _ours_alone(prepared: NDArray[np.float32]) -> Candidate:
+    """The shipped graph; the time of a run doesn't depend on the weights."""
+    from aicorona_desktop.model.pack import default_pack
+    from aicorona_desktop.model.scorer.network import OnnxNetwork
+
+    network = OnnxNetwork(default_pack().model_bytes(), "cpu", SIDE_PX, 1)
+    return lambda: network.run(prepared)
+
+
+def _candidates() -> Iterator[tuple[str, Candidate]]:
+    hounsfield = _slice()
     prepared = prepare(hounsfield, PREPARATION, SIDE_PX)
-    model, of_torch = _network(prepared, against)
-    ours = _our_candidates(model, hounsfield, prepared)
-    if against == "torch":
-        yield next(ours)
-        yield from of_torch
-        return
-    yield from ours
+    model, of_torch = _network(prepared)
+    yield from _our_candidates(model, hounsfield, prepared)
     yield from of_torch
     yield from _openvino(model, prepared)
     yield "gemm", _matrix_product()
 
 
-def _network(prepared: NDArray[np.float32], against: str) -> tuple[bytes, tuple[tuple[str, Candidate], ...]]:
-    """Return the network's ONNX file as we make it, and what PyTorch can do with the same weights."""
+def _network(prepared: NDArray[np.float32]) -> tuple[bytes, tuple[tuple[str, Candidate], ...]]:
+    """Return the network's ONNX file as we make it, and PyTorch's own export of the same weights."""
     try:
         import torch
 
@@ -266,18 +341,7 @@ def _network(prepared: NDArray[np.float32], against: str) -> tuple[bytes, tuple[
     network.eval()
     weights = {name: values.numpy() for name, values in network.state_dict().items()}
     picture = torch.from_numpy(np.repeat(prepared[None] / 255, 3, axis=1).astype(np.float32))
-    peers = _eager if against == "torch" else _plain_export
-    return model_bytes(weights, NORMALISATIONS["imagenet"], SIDE_PX), tuple(peers(network, picture))
-
-
-def _eager(network: Any, picture: Any) -> Iterator[tuple[str, Candidate]]:
-    import torch
-
-    def run_network() -> object:
-        with torch.inference_mode():
-            return network(picture)
-
-    yield "torch", run_network
+    return model_bytes(weights, NORMALISATIONS["imagenet"], SIDE_PX), tuple(_plain_export(network, picture))
 
 
 def _our_candidates(
@@ -340,5 +404,7 @@ def _matrix_product() -> Candidate:
 
 
 if __name__ == "__main__":
-    measured = measure(sys.argv[1], int(sys.argv[2]))
-    print(json.dumps(measured))
+    if sys.argv[1] == SERVE:
+        serve(sys.argv[2])
+    else:
+        print(json.dumps(measure(int(sys.argv[2]))))
