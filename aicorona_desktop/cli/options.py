@@ -14,6 +14,7 @@ from aicorona_desktop.core.settings import Settings, SettingsError, load_setting
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.protocol import PROVIDERS
 
+PRINTED = Path("-")  # --json without a file
 DEVICES = ("auto", *PROVIDERS)
 
 
@@ -67,6 +68,18 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add --json."""
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write the result as JSON to FILE")
+
+
+def add_json_or_print(parser: argparse.ArgumentParser) -> None:
+    """Add --json with a file, or without: then the JSON is printed in place of the table."""
+    parser.add_argument(
+        "--json",
+        type=new_file,
+        nargs="?",
+        const=PRINTED,
+        metavar="FILE",
+        help="write the result as JSON to FILE; without FILE print it instead of the table",
+    )
 
 
 def add_history(parser: argparse.ArgumentParser, purpose: str) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aicorona_desktop.cli.options import PRINTED
 from aicorona_desktop.core.durable import write_file
 from aicorona_desktop.core.findings import Outcome
 from aicorona_desktop.core.rows import Lane, Row, State
@@ -191,6 +192,14 @@ def _why(row: Row, *, narrow: bool) -> str:
         notes.insert(0, "The score rests on one slice.")
     told = f"({len(notes)} {'note' if len(notes) == 1 else 'notes'})" if narrow and notes else " ".join(notes)
     return f"{row.reason}\n{told}".strip()
+
+
+def give_json(place: Path, value: object) -> None:
+    """Write JSON to a file, or print it where the user named none."""
+    if place == PRINTED:
+        print(json.dumps(value, indent=1))
+    else:
+        write_json(place, value)
 
 
 def write_json(path: Path, value: object) -> None:

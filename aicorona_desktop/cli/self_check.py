@@ -11,8 +11,8 @@ from rich.console import Console
 from aicorona_desktop import __version__
 from aicorona_desktop.app.self_check import Check, self_check
 from aicorona_desktop.app.services import chosen_pack
-from aicorona_desktop.cli.options import add_json, add_model
-from aicorona_desktop.cli.report import NOTICE, write_json
+from aicorona_desktop.cli.options import PRINTED, add_json_or_print, add_model
+from aicorona_desktop.cli.report import NOTICE, give_json
 
 NOT_ALL_WORKS = 3
 
@@ -22,14 +22,14 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "self-check", help="try every part of the program on this machine", description=__doc__
     )
-    add_json(parser)
+    add_json_or_print(parser)
     add_model(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Try every part; exit code 3 when one does not work."""
-    console = Console()
+    console = Console(stderr=arguments.json == PRINTED)
 
     def tell(check: Check) -> None:
         mark = "[green]ok  [/]" if check.ok else "[red]FAIL[/]"
@@ -54,5 +54,5 @@ def run(arguments: argparse.Namespace) -> int:
             "seconds_study40": result.seconds_study,
             "checks": [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in result.checks],
         }
-        write_json(arguments.json, answer)
+        give_json(arguments.json, answer)
     return 0 if result.ok else NOT_ALL_WORKS

@@ -11,14 +11,15 @@ from rich.console import Console
 
 from aicorona_desktop.app.services import chosen_pack
 from aicorona_desktop.cli.options import (
+    PRINTED,
     WrongUseError,
     add_history,
-    add_json,
+    add_json_or_print,
     at_least_zero,
     existing_history,
     site_settings,
 )
-from aicorona_desktop.cli.report import Facts, print_worklist, study_object, write_json
+from aicorona_desktop.cli.report import Facts, give_json, print_worklist, study_object
 from aicorona_desktop.core.rows import Row
 from aicorona_desktop.core.settings import Order, Settings
 from aicorona_desktop.history.store import History
@@ -37,7 +38,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--days", type=at_least_zero, default=7, metavar="N", help="show what was read in the last N days (default: 7)"
     )
-    add_json(parser)
+    add_json_or_print(parser)
     add_history(parser, "the history to read (default: the program's own)")
     parser.set_defaults(run=run)
 
@@ -52,9 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
         rows = history.rows(read_since=now - timedelta(days=arguments.days))
         ranked = rank(rows, now, policy_of(settings, _operating_point(settings)))
         objects = [study_object(row, _facts(history, row)) for row in ranked] if arguments.json is not None else []
-    print_worklist(Console(), ranked)
+    if arguments.json != PRINTED:
+        print_worklist(Console(), ranked)
     if arguments.json is not None:
-        write_json(arguments.json, objects)
+        give_json(arguments.json, objects)
     return 0
 
 

@@ -108,7 +108,6 @@ class Reason(Enum):
     ARCHIVE_METHOD = "The archive is compressed in a way that is not supported; pack it as an ordinary ZIP."
     ARCHIVE_OVERLAP = "The archive has overlapping entries."
     ARCHIVE_KIND = "This kind of archive is not opened; unpack it first."
-    DICOMDIR_READ = "The disc directory (DICOMDIR) was read as a hint; the disc itself was walked."
     DICOMDIR_PATH = "The disc directory (DICOMDIR) names a path outside the disc; it was not followed."
     DICOMDIR_LOOP = "The disc directory (DICOMDIR) has a loop or an offset outside itself; the disc itself was walked."
     DICOMDIR_MISSING_FILES = "The disc directory (DICOMDIR) names {found:.0f} files that are missing on the disc."
@@ -196,7 +195,6 @@ class Reason(Enum):
     BODY_PART_OTHER = "The header names another body part ({name}) than the chest."
     BODY_PART_BESIDE = "The header names a body part beside the chest ({name})."
     BURNED_IN = "The pictures carry burned-in annotation."
-    UNSUPPORTED_FRAMES = "The multi-frame object is not supported (enhanced or multi-frame without usable frames)."
     # --- the model's answer ----------------------------------------------------------------------------------
     MODEL_FAILED_ITS_CHECK = "The model failed its check: its answer was not finite or not plausible."
     UNLIKE_TRAINING_DATA = "This study is unlike the training data (distance {found:.1f}, limit {needed:.1f})."

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from aicorona_desktop.core.study import Study
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.dicom.lungs import load_labelling
 from aicorona_desktop.dicom.thresholds import GATE
-from aicorona_desktop.history.store import History, HistoryError
+from aicorona_desktop.history.store import History, HistoryError, utc_now
 from aicorona_desktop.intake.folders import FolderWatch
 from aicorona_desktop.intake.keeping import Spool
 from aicorona_desktop.intake.settling import StudySettling
@@ -59,11 +59,6 @@ MB = 1_000_000
 STUDIES_REMEMBERED = 100  # of those done, while watching
 FINAL_STATES = frozenset({State.DONE, State.UNSUITABLE, State.REFUSED, State.IGNORED})
 PROGRESS_EVERY_S = 0.1  # a client is told at most ten times a second (ux.md 3.3)
-
-
-def utc_now() -> datetime:
-    """Return the present moment, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(slots=True)

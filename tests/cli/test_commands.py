@@ -336,3 +336,16 @@ def test_a_file_of_somebody_else_is_never_taken_for_a_history(
     assert notes.read_text() == "not yours"
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     assert "not a history" in capsys.readouterr().err
+
+
+def test_worklist_and_self_check_print_their_json_where_no_file_is_named(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = tmp_path / "history.sqlite"
+    (one,) = answer("triage", study, "--history", history, json_file=tmp_path / "out.json")
+    capsys.readouterr()
+
+    assert run(["worklist", "--history", str(history), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["study_uid"] == one["study_uid"]
+    assert run(["self-check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True

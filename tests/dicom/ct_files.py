@@ -15,6 +15,10 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 
+from aicorona_desktop.core.headers import Header
+from aicorona_desktop.dicom.client import Reader
+from aicorona_desktop.dicom.protocol import Examined
+
 EMPTY = np.zeros((32, 32), np.int16)
 
 
@@ -161,3 +165,13 @@ def enhanced_file(
         frames.append(frame)
     data_set.PerFrameFunctionalGroupsSequence = frames
     return written(data_set, transfer_syntax)
+
+
+def examined(reader: Reader, content: bytes) -> Examined:
+    return reader.examine(content, sha256(content))
+
+
+def header_of(reader: Reader, content: bytes) -> Header:
+    answer = examined(reader, content)
+    assert answer.finding is None, str(answer.finding)
+    return answer.headers[0]

@@ -12,24 +12,13 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from aicorona_desktop.core.findings import Outcome, Reason
 from aicorona_desktop.core.headers import Header
 from aicorona_desktop.dicom.client import Reader
-from aicorona_desktop.dicom.protocol import Examined
-from tests.dicom.ct_files import ct_data_set, ct_file, enhanced_file, sha256, written
+from tests.dicom.ct_files import ct_data_set, ct_file, enhanced_file, examined, header_of, sha256, written
 
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[Reader]:
     with Reader() as reader:
         yield reader
-
-
-def examined(reader: Reader, content: bytes) -> Examined:
-    return reader.examine(content, sha256(content))
-
-
-def header_of(reader: Reader, content: bytes) -> Header:
-    answer = examined(reader, content)
-    assert answer.finding is None, str(answer.finding)
-    return answer.headers[0]
 
 
 def reasons(header: Header) -> set[tuple[Reason, str]]:

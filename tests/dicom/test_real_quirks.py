@@ -14,13 +14,12 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1
 
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
-from aicorona_desktop.core.headers import Header
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.dicom.gate import PixelCheck
-from aicorona_desktop.dicom.protocol import PADDING_HU, Examined, SliceRead
+from aicorona_desktop.dicom.protocol import PADDING_HU, SliceRead
 from aicorona_desktop.dicom.volume import to_standard_orientation
 from aicorona_desktop.imaging.phantom import Thorax
-from tests.dicom.ct_files import compressed, ct_data_set, ct_file, sha256, with_element, written
+from tests.dicom.ct_files import compressed, ct_data_set, ct_file, examined, header_of, sha256, with_element, written
 from tests.dicom.phantom_series import chest
 
 THORAX = Thorax(slices=20, matrix=128, slice_spacing_mm=10.0)
@@ -32,16 +31,6 @@ CORNERS = np.hypot(*np.ogrid[-63.5:64.5, -63.5:64.5]) > 62
 def reader() -> Iterator[Reader]:
     with Reader() as reader:
         yield reader
-
-
-def examined(reader: Reader, content: bytes) -> Examined:
-    return reader.examine(content, sha256(content))
-
-
-def header_of(reader: Reader, content: bytes) -> Header:
-    answer = examined(reader, content)
-    assert answer.finding is None, str(answer.finding)
-    return answer.headers[0]
 
 
 def hounsfield_of(reader: Reader, content: bytes) -> NDArray[np.int16]:

@@ -14,12 +14,12 @@ from aicorona_desktop.cli.report import study_objects
 from aicorona_desktop.core.events import Event
 from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.dicom.client import Reader
-from aicorona_desktop.history.store import History
+from aicorona_desktop.history.store import History, utc_now
 from aicorona_desktop.intake.keeping import Spool
 from aicorona_desktop.model.cache import SliceCache
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.pack import default_pack
-from aicorona_desktop.triage.engine import Engine, utc_now
+from aicorona_desktop.triage.engine import Engine
 from aicorona_desktop.triage.ranking import policy_of, rank
 
 

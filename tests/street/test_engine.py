@@ -13,10 +13,10 @@ from aicorona_desktop.core import events
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.dicom.client import Reader
-from aicorona_desktop.history.store import History
+from aicorona_desktop.history.store import History, utc_now
 from aicorona_desktop.intake.keeping import Spool
 from aicorona_desktop.model.client import Scorer
-from aicorona_desktop.triage.engine import Engine, utc_now
+from aicorona_desktop.triage.engine import Engine
 from aicorona_desktop.triage.ranking import policy_of, rank
 from tests import phantom
 
