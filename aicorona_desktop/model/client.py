@@ -188,6 +188,25 @@ class Scorer:
                 return None
         return None
 
+    def still_agrees(self) -> bool:
+        """Whether the device still gives the pack's known answer; one that drifted is left for the CPU.
+
+        Costs one slice, and nothing on the CPU, by which devices are measured. Ask between two studies.
+        """
+        process = self._process_now()
+        if process is None or process.provider == "cpu" or self._jobs:
+            return True
+        try:
+            proof = process.probe(0)
+            if proof.agrees(self.pack.tolerance(process.provider)):
+                return True
+            log.warning("the device %s drifted: %s", process.provider, proof)
+        except ChildLostError as error:
+            log.warning("the scorer on %s was lost: %s", process.provider, error)
+        process.kill()
+        self._replace(process.provider)
+        return False
+
     def cancel(self) -> None:
         """Forget what is under way: no answer comes for it. What runs already ends with its slice."""
         with self._state:

@@ -72,6 +72,7 @@ class StudyScoring:
         self._slice_rule = slice_rule or scorer.pack.slice_rule
         self._cache = cache
         self._scores: dict[str, SliceScore] = {}
+        self._devices_left = 0
         self._first_input = ""  # SHA-256 of the first slice as the network gets it
         self._pixels: dict[str, str] = {}  # identity -> SHA-256 of the values given to the model
         self._notes_before = len(scorer.notes)  # what happened to earlier studies is not this one's
@@ -121,9 +122,13 @@ class StudyScoring:
             self._run(self._waiting, should_yield)
             if self._waiting:
                 return False
-            if not self._damaged:
+            if self._damaged:
+                self._go_on_without_damaged()
+            elif self._must_score_again():
+                self._scores.clear()
+                self._begin(self._series)
+            else:
                 return True
-            self._go_on_without_damaged()
         return True
 
     def result(self) -> StudyResult:
@@ -234,6 +239,14 @@ class StudyScoring:
             if self._cache is not None:
                 self._cache.keep(self._cache_key(identity), slice_score)
         self._seconds_infer += time.monotonic() - started
+
+    def _must_score_again(self) -> bool:
+        """Whether a device was left while this study was scored: what it said is not trusted, the CPU says it anew."""
+        self._scorer.still_agrees()
+        notes = self._scorer.notes[self._notes_before :]
+        left = sum(note.reason is Reason.PROVIDER_LEFT for note in notes)
+        again, self._devices_left = left > self._devices_left, left
+        return again
 
     def _go_on_without_damaged(self) -> None:
         """Take the slices that could not be read out of the series and judge it anew; what is scored stays."""

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from aicorona_desktop.core import events
+from aicorona_desktop.core.findings import Reason
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.history.store import History, utc_now
 from aicorona_desktop.intake.keeping import Spool
 from aicorona_desktop.model.client import Scorer
+from aicorona_desktop.model.providers import ProofRecord
 from aicorona_desktop.triage.engine import Engine
 from aicorona_desktop.triage.ranking import policy_of, rank
 from tests import phantom
@@ -270,3 +272,26 @@ def test_a_study_of_a_watched_folder_is_in_the_list_while_it_still_arrives(
 
         assert [row.state for row in bench.engine.rows()] == [State.SETTLING]
         assert bench.engine.seen == {chest.study_instance_uid}
+
+
+def test_a_device_that_drifts_is_left_and_the_study_scored_anew_on_the_cpu(
+    reader: Reader, scorer: Scorer, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    pack, folder = scorer.pack, phantom.chest("drift").written_to(tmp_path / "in")
+    normal, pneumonia, covid = pack.known_answer.contribution
+    with Scorer(pack, "openvino", record=ProofRecord(tmp_path / "proofs.json")) as drifting:
+        drifting.wait_until_ready()
+        # The device answers as ever; what it is held against has moved, as if it had drifted.
+        process = drifting._process_now()
+        process._pack = replace(  # type: ignore[union-attr]
+            pack, known_answer=replace(pack.known_answer, contribution=(normal + 1, pneumonia, covid))
+        )
+        with Bench(reader, drifting, tmp_path, Settings()) as bench:
+            bench.engine.submit([folder])
+            assert bench.engine.wait_until_idle(120)
+
+    last = bench.told(events.FinalScore)[-1]
+    assert isinstance(last, events.FinalScore)
+    assert last.score.provider == "cpu"
+    assert Reason.PROVIDER_LEFT in [finding.reason for finding in last.findings]
