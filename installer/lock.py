@@ -55,7 +55,8 @@ def inputs_sha256(pyproject: str, lock: str) -> str:
     """Return the SHA-256 of those parts of pyproject.toml that decide what stands in the lock."""
     table = tomllib.loads(pyproject)
     project = table["project"]
-    extra = project["optional-dependencies"]["dev"] if lock == DEV_LOCK else []
+    extras = project["optional-dependencies"]
+    extra = [*extras["dev"], *extras["evaluate"]] if lock == DEV_LOCK else []
     parts = [project["requires-python"], sorted(project["dependencies"]), sorted(extra), table["tool"]["uv"]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

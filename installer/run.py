@@ -39,13 +39,23 @@ WRONG_USE, SETUP_FAILED = 2, 3
 TRAIN_VARIABLE = "AICORONA_CI_TRAIN"
 
 # Everything with compiled code that the program loads: one import of each shows what the system lacks.
-PROBE = "import numpy, scipy.ndimage, onnxruntime, pydicom, gdcm, openjpeg, PIL.Image, sqlite3, ssl, zlib"
+PROBE = (
+    "import numpy, scipy.ndimage, onnxruntime, pydicom, gdcm, openjpeg, PIL.Image, sqlite3, ssl, zlib;"
+    "from PySide6 import QtGui, QtOpenGLWidgets, QtSvg, QtWidgets"
+)
 MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file")
 DEBIAN_PACKAGES = {
+    "libEGL.so.1": "libegl1",
+    "libGL.so.1": "libgl1",
+    "libdbus-1.so.3": "libdbus-1-3",
     "libexpat.so.1": "libexpat1",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libfreetype.so.6": "libfreetype6",
     "libgcc_s.so.1": "libgcc-s1",
+    "libglib-2.0.so.0": "libglib2.0-0",
     "libgomp.so.1": "libgomp1",
     "libstdc++.so.6": "libstdc++6",
+    "libxkbcommon.so.0": "libxkbcommon0",
     "libz.so.1": "zlib1g",
 }
 
