@@ -2,6 +2,10 @@
 
 TensorFlow's SAME padding (asymmetric where the stride is 2) to the end: the weights that ours were grown from were
 trained with it, and so was the Keras network of the paper (training.md 2). No part of timm is used or needed.
+
+Beyond timm's: an activation that can slide from a clipped line to SiLU (how Lite2's weights become B3's), drop path,
+and 32-bit arithmetic where PyTorch's 16-bit one is slow on a CPU. None of it adds a parameter or changes an answer
+of a finished network.
 """
 
 from __future__ import annotations
@@ -97,9 +101,33 @@ class SameConv2d(nn.Conv2d):  # type: ignore[misc] # torch has no types here
         """Convolve [n, inputs, h, w] to [n, outputs, ceil(h / stride), ceil(w / stride)]."""
         top, bottom = same_padding(x.shape[2], self.kernel_size[0], self.stride[0])
         left, right = same_padding(x.shape[3], self.kernel_size[1], self.stride[1])
+        if self._slow_in_half(x):
+            with torch.autocast(x.device.type, enabled=False):
+                return super().forward(functional.pad(x.float(), (left, right, top, bottom))).to(x.dtype)
         if top or bottom or left or right:
             x = functional.pad(x, (left, right, top, bottom))
         return super().forward(x)
+
+    def _slow_in_half(self, x: torch.Tensor) -> bool:
+        """Whether bf16 takes several times as long as fp32 here: on CPUs, channel by channel (training.md 4)."""
+        by_channel = self.groups > 1 and (self.stride[0] > 1 or self.kernel_size[0] > 3)
+        return bool(by_channel and x.dtype == torch.bfloat16 and x.device.type == "cpu")
+
+
+class Activation(nn.Module):  # type: ignore[misc] # torch has no types here
+    """SiLU; while `slide` is below 1, a mixture of it with a line clipped to 0...`ceiling`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slide = 1.0
+        self.ceiling = 6.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x after the activation, same shape."""
+        if self.slide >= 1:
+            return functional.silu(x)
+        clipped = x.clamp(0, self.ceiling)
+        return clipped if self.slide <= 0 else torch.lerp(clipped, functional.silu(x), self.slide)
 
 
 class SqueezeExcite(nn.Module):  # type: ignore[misc] # torch has no types here
@@ -125,6 +153,8 @@ class Block(nn.Module):  # type: ignore[misc] # torch has no types here
 
     def __init__(self, plan: BlockPlan) -> None:
         super().__init__()
+        self.drop_path = 0.0
+        self.activation = Activation()
         self.has_shortcut = plan.has_shortcut
         self.expands = plan.expansion != 1
         if self.expands:
@@ -150,13 +180,22 @@ class Block(nn.Module):  # type: ignore[misc] # torch has no types here
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the block's answer to [n, inputs, h, w]."""
         if self.expands:
-            hidden = functional.silu(self.bn1(self.conv_pw(x)))
-            hidden = functional.silu(self.bn2(self.conv_dw(hidden)))
+            hidden = self.activation(self.bn1(self.conv_pw(x)))
+            hidden = self.activation(self.bn2(self.conv_dw(hidden)))
             answer = self.bn3(self.conv_pwl(self.se(hidden)))
         else:
-            hidden = functional.silu(self.bn1(self.conv_dw(x)))
+            hidden = self.activation(self.bn1(self.conv_dw(x)))
             answer = self.bn2(self.conv_pw(self.se(hidden)))
-        return answer + x if self.has_shortcut else answer
+        if not self.has_shortcut:
+            return answer
+        if self.training and self.drop_path > 0:
+            answer = answer * self._kept(len(x), answer)
+        return answer + x
+
+    def _kept(self, count: int, like: torch.Tensor) -> torch.Tensor:
+        """Return a factor a picture: 0 for those that skip the block, and what makes up for them for the others."""
+        kept = torch.rand((count, 1, 1, 1), device=like.device) >= self.drop_path
+        return kept.to(like.dtype) / (1 - self.drop_path)
 
 
 class EfficientNetB3(nn.Module):  # type: ignore[misc] # torch has no types here
@@ -172,6 +211,7 @@ class EfficientNetB3(nn.Module):  # type: ignore[misc] # torch has no types here
         super().__init__()
         self.conv_stem = SameConv2d(3, STEM_CHANNELS, 3, 2)
         self.bn1 = _batch_norm(STEM_CHANNELS)
+        self.stem_activation, self.head_activation = Activation(), Activation()
         plans = block_plans()
         self.blocks = nn.Sequential(
             *(nn.Sequential(*(Block(next(plans)) for _ in range(stage.blocks))) for stage in STAGES)
@@ -183,8 +223,36 @@ class EfficientNetB3(nn.Module):  # type: ignore[misc] # torch has no types here
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Return the last map [n, 1536, ceil(h / 32), ceil(w / 32)], after its activation: what is pooled."""
-        x = functional.silu(self.bn1(self.conv_stem(x)))
-        return functional.silu(self.bn2(self.conv_head(self.blocks(x))))
+        return self.stage_outputs(x)[-1]
+
+    def stage_outputs(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Return the output of every stage and, last, the map that `features` returns."""
+        x = self.stem_activation(self.bn1(self.conv_stem(x)))
+        outputs = []
+        for stage in self.blocks:
+            x = stage(x)
+            outputs.append(x)
+        return [*outputs, self.head_activation(self.bn2(self.conv_head(x)))]
+
+    def slide(self, amount: float, stages: int, ceiling: float) -> None:
+        """Set how far stem and first `stages` stages are on the way from the clipped line (0) to SiLU (1).
+
+        With more stages than there are, the head too. The others have SiLU.
+        """
+        for module in self.modules():
+            if isinstance(module, Activation):
+                module.slide = 1.0
+        activations = [self.stem_activation, *(block.activation for stage in self.blocks[:stages] for block in stage)]
+        if stages > len(self.blocks):
+            activations.append(self.head_activation)
+        for activation in activations:
+            activation.slide, activation.ceiling = amount, ceiling
+
+    def set_drop_path(self, last: float) -> None:
+        """Set the share of pictures that skip a block: 0 in the first, growing to `last` in the last."""
+        blocks = [block for stage in self.blocks for block in stage]
+        for place, block in enumerate(blocks):
+            block.drop_path = last * place / (len(blocks) - 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits [n, 3]."""
