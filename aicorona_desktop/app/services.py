@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,13 +14,16 @@ from aicorona_desktop.core.places import data_dir
 from aicorona_desktop.core.scratch import scratch_folder
 from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.dicom.client import Reader
-from aicorona_desktop.history.store import History
+from aicorona_desktop.history.connection import IN_USE
+from aicorona_desktop.history.store import History, HistoryError
 from aicorona_desktop.intake.keeping import Spool
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.pack import Pack, default_pack, load_pack
 from aicorona_desktop.triage.engine import Engine
+from aicorona_desktop.triage.maps import MapStore
 
 HISTORY_NAME = "history.sqlite"
+ANOTHER_COPY = "Another copy of the program has the history open. This one is for reading only."
 
 
 class ServicesError(AicoronaError):
@@ -40,14 +44,37 @@ class Wishes:
     settings: Settings = field(default_factory=Settings)
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The parts of a program that stays.
+
+    `history` is open for writing, from any thread, beside the engine. Where another program writes it, or a newer
+    one has written it, it is open for reading only: `reader_only` says why in one sentence, and there is no engine.
+    `settings` are those of the start; `place` is the history's file.
+    """
+
+    engine: Engine | None
+    history: History
+    pack: Pack
+    maps: MapStore
+    settings: Settings
+    place: Path
+    reader_only: str = ""
+
+
 def chosen_pack(folder: Path | None) -> Pack:
     """Load the pack that the user named, else the one that ships; raises PackError."""
     return load_pack(folder) if folder else default_pack()
 
 
+def maps_beside(history: Path) -> MapStore:
+    """Return the maps that belong to a history's file."""
+    return MapStore(history.with_name(f"{history.name}.maps"))
+
+
 @contextmanager
 def running_engine(wishes: Wishes, listener: Callable[[Event], None], told: Callable[[str], None]) -> Iterator[Engine]:
-    """Build every part, start the engine, and stop all of it in the end, whatever happens.
+    """Build every part for one run, start the engine, and stop all of it in the end, whatever happens.
 
     `told` hears what a person must know about the opening of the history, such as a backup put in place.
 
@@ -58,25 +85,113 @@ def running_engine(wishes: Wishes, listener: Callable[[Event], None], told: Call
         pack = chosen_pack(wishes.pack)
         place = _place(wishes, stack)
         history = stack.enter_context(History.open(place))
-        for notice in history.notices:
-            told(notice)
+        _tell_opening(history, told)
         if history.read_only_because:
             raise ServicesError(history.read_only_because)
         if history.backup_is_due and wishes.kept:
             history.backup()
-        scorer = stack.enter_context(Scorer(pack, wishes.provider, wishes.settings.workers))
-        reader = stack.enter_context(Reader())
-        engine = Engine(
-            reader=reader,
-            scorer=scorer,
-            history=history,
-            spool=Spool(place.with_name(f"{place.name}.files")),
-            settings=wishes.settings,
-            listener=listener,
-        )
-        engine.start()
-        stack.callback(engine.stop)
-        yield engine
+        # A history that is kept has its maps beside it, so that the window can show them.
+        maps = maps_beside(place) if wishes.kept else None
+        yield _started(stack, wishes, pack, history, listener=listener, maps=maps, resident=False)
+
+
+@contextmanager
+def running(wishes: Wishes, listener: Callable[[Event], None], told: Callable[[str], None]) -> Iterator[Running]:
+    """Build every part for a program that stays, such as the window; stop all of it in the end.
+
+    It goes on with the studies that an earlier session has left unfinished, and watches the folders of the settings.
+    Nothing in it waits for the scorer; the pack and the history take a few hundred milliseconds.
+
+    Args:
+        wishes: what the user asked for; `pack` and `provider` win over those of the settings.
+        listener: hears every event, on the engine's thread.
+        told: hears what a person must know about the history, such as a backup put in place; on any thread.
+
+    Raises:
+        AicoronaError: the pack, the history or a process could not be opened; nothing has been written.
+    """
+    with ExitStack() as stack:
+        settings = wishes.settings
+        pack = chosen_pack(wishes.pack or settings.pack)
+        place = _place(wishes, stack)
+        history, reader_only = _opened(place)
+        stack.enter_context(history)
+        _tell_opening(history, told)
+        maps = maps_beside(place)
+        if reader_only:
+            yield Running(None, history, pack, maps, settings, place, reader_only)
+            return
+        engine = _started(stack, wishes, pack, history, listener=listener, maps=maps, resident=True)
+        engine.resume()
+        if history.backup_is_due and wishes.kept:
+            engine.back_up(told)
+        for folder in settings.watched:
+            engine.watch(folder)
+        stack.enter_context(_collecting_quietly())
+        yield Running(engine, history, pack, maps, settings, place)
+
+
+@contextmanager
+def _collecting_quietly() -> Iterator[None]:
+    """Keep Python's collector from holding up the window.
+
+    A full collection stops all threads, 75 to 175 ms during an import of 1,000 files: it looks at everything that was
+    ever imported, again and again. What stands now stays until the end, so it is left out, and full collections are
+    rare from here on; young garbage is collected as before.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def _opened(place: Path) -> tuple[History, str]:
+    """Open the history for writing; where another program does that, or has left it in a newer form, to read it."""
+    try:
+        history = History.open(place)
+    except HistoryError as error:
+        if str(error) != IN_USE:
+            raise
+        return History.open(place, read_only=True), ANOTHER_COPY
+    return history, history.read_only_because
+
+
+def _tell_opening(history: History, told: Callable[[str], None]) -> None:
+    for notice in history.notices:
+        told(notice)
+
+
+def _started(
+    stack: ExitStack,
+    wishes: Wishes,
+    pack: Pack,
+    history: History,
+    *,
+    listener: Callable[[Event], None],
+    maps: MapStore | None,
+    resident: bool,
+) -> Engine:
+    settings = wishes.settings
+    provider = settings.provider if resident and wishes.provider == "auto" else wishes.provider
+    scorer = stack.enter_context(Scorer(pack, provider, settings.workers))
+    reader = stack.enter_context(Reader())
+    engine = Engine(
+        reader=reader,
+        scorer=scorer,
+        history=history,
+        spool=Spool(history.path.with_name(f"{history.path.name}.files")),
+        settings=settings,
+        listener=listener,
+        maps=maps,
+        resident=resident,
+    )
+    engine.start()
+    stack.callback(engine.stop)
+    return engine
 
 
 def _place(wishes: Wishes, stack: ExitStack) -> Path:

@@ -3,19 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
 from aicorona_desktop.core.findings import Finding, Outcome
+from aicorona_desktop.core.imports import ImportSummary
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.score import Score
 
 
+class WatchState(StrEnum):
+    """Whether a watched folder can be seen (ux.md 3.3)."""
+
+    WATCHING = "watching"
+    LOST = "lost"  # it does not answer, or is empty where files were; tried again for ever
+    REFUSED = "refused"  # this user may not list it
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedFolder:
+    """A watched folder and since when, aware UTC, it is in this state."""
+
+    folder: Path
+    state: WatchState
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStarted:
+    """The files of a batch are being read.
+
+    `number` is what `Engine.submit` gave, `label` what the source is called; `watched`: a watched folder gave them.
+    """
+
+    number: int
+    label: str
+    watched: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a batch of files has come; `total` is None while files are still being counted."""
+    """How far the files of a batch have been read; `files_total` is None while they are still being counted.
+
+    Told at most ten times a second.
+    """
 
     files_read: int
     files_total: int | None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +64,21 @@ class FileDone:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesDone:
+    """The files read since this was told last, at most ten times a second."""
+
+    number: int
+    files: tuple[FileDone, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportDone:
+    """A batch is read and recorded; its studies are being checked and scored from here on."""
+
+    summary: ImportSummary
+
+
+@dataclass(frozen=True, slots=True)
 class StudySeen:
     """A study has appeared, or grown, and is being checked."""
 
@@ -36,7 +87,7 @@ class StudySeen:
 
 @dataclass(frozen=True, slots=True)
 class SliceScored:
-    """One more slice of a study has been scored."""
+    """More slices of a study have been scored; told at most ten times a second."""
 
     study_instance_uid: str
     scored: int
@@ -70,10 +121,40 @@ class Unscored:
 
 
 @dataclass(frozen=True, slots=True)
+class NotDone:
+    """What a person asked for a study could not be done; the study is as it was. `sentence` says why."""
+
+    study_instance_uid: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapsReady:
+    """The maps of the score that stands can be loaded, or `trouble` says in one sentence why there are none."""
+
+    study_instance_uid: str
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A stored score was computed again: `agreement` is identical, within tolerance or different; "" where it failed.
+
+    `sentence` explains; `largest_difference` is over the logits of every slice.
+    """
+
+    study_instance_uid: str
+    agreement: str
+    largest_difference: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceLost:
     """A watched folder cannot be reached; it is tried again for ever."""
 
     folder: Path
+    state: WatchState = WatchState.LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +171,28 @@ class Notice:
     finding: Finding
 
 
+@dataclass(frozen=True, slots=True)
+class EngineFailed:
+    """The engine has stopped: nothing more is read or scored until the program starts again."""
+
+    sentence: str
+
+
 Event = (
-    Progress
-    | FileDone
+    BatchStarted
+    | Progress
+    | FilesDone
+    | ImportDone
     | StudySeen
     | SliceScored
     | PreliminaryScore
     | FinalScore
     | Unscored
+    | NotDone
+    | MapsReady
+    | Verified
     | SourceLost
     | SourceBack
     | Notice
+    | EngineFailed
 )

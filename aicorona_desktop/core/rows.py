@@ -42,7 +42,10 @@ class Row:
     """What the worklist knows of a study; `triage.ranking.rank` fills lane, rank and reason.
 
     Times are aware UTC. `probabilities` is None until a score stands. `rank` counts from 1 over all rows
-    shown in order. `findings` are all reasons and warnings of the study.
+    in order. `findings` are all reasons and warnings of the study. `impression`, `action`, `read_by` (initials)
+    and `note` are the newest that stand; `outcome` is the class that later truth names, `rt_pcr` the latest
+    result of that test (`history.values`). `slices_scored` of `slices_total` are those of the score shown.
+    `removed_at` is when a person took the row off the list.
     """
 
     study_instance_uid: str
@@ -73,3 +76,21 @@ class Row:
     lane: Lane | None = None
     rank: int | None = None
     reason: str = ""
+    patient_birth_date: str = ""
+    accession_number: str = ""
+    institution_name: str = ""
+    series_description: str = ""
+    series_number: int | None = None
+    files_received: int = 0
+    files_refused: int = 0
+    slices_scored: int = 0
+    slices_total: int = 0
+    impression: str = ""
+    action: str = ""
+    read_by: str = ""
+    note: str = ""
+    outcome: str = ""
+    rt_pcr: str = ""
+    rt_pcr_negative: bool = False
+    first_opened_at: datetime | None = None
+    removed_at: datetime | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from aicorona_desktop.core.durable import write_file
 from aicorona_desktop.core.errors import AicoronaError
+from aicorona_desktop.core.kept import KeptError, known_values, load_values, save_values
 
 FILE_NAME = "settings.json"
 
@@ -32,7 +33,9 @@ class Settings:
 
     `quiet_time_s` is how long a study of a watched folder must have been quiet before it is scored, `poll_s`
     the time between two looks into such a folder. `provider` is a device of the scorer, or `auto`. `workers`
-    None lets the program choose; `pack` None is the pack that is shipped, else the folder of one.
+    None lets the program choose; `pack` None is the pack that is shipped, else the folder of one. `watched` are
+    the folders that the window watches. `look_first` covers score and map until a person's own impression is
+    given, `triage_only` leaves the maps away altogether, `hide_names` is whether names are hidden at the start.
     """
 
     wait_cap_minutes: int = 60
@@ -42,12 +45,18 @@ class Settings:
     provider: str = "auto"
     workers: int | None = None
     pack: Path | None = None
+    watched: tuple[Path, ...] = ()
+    look_first: bool = False
+    triage_only: bool = False
+    hide_names: bool = False
 
     def __post_init__(self) -> None:
         _require(10 <= self.wait_cap_minutes <= 720, "The wait cap must be 10 to 720 minutes.")
         _require(0 <= self.quiet_time_s <= 300, "The quiet time of a study must be 0 to 300 seconds.")
         _require(0 < self.poll_s <= 300, "The time between two looks into a folder must be up to 300 seconds.")
         _require(self.workers is None or 1 <= self.workers <= 64, "The number of workers must be 1 to 64.")
+        switches = (self.look_first, self.triage_only, self.hide_names)
+        _require(all(isinstance(one, bool) for one in switches), "A switch must be true or false.")
 
 
 def load_settings(folder: Path) -> Settings:
@@ -57,32 +66,42 @@ def load_settings(folder: Path) -> Settings:
         SettingsError: the file can't be read, or holds a value out of its range.
     """
     try:
-        stored = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return Settings()
-    except (OSError, ValueError) as error:
+        return _settings(known_values(Settings, load_values(folder / FILE_NAME)))
+    except KeptError as error:
         raise SettingsError("The file of the settings could not be read; mend or remove it.") from error
-    _require(isinstance(stored, dict), "The file of the settings holds no settings; mend or remove it.")
-    known = {field.name: stored[field.name] for field in fields(Settings) if field.name in stored}
-    try:
-        if known.get("pack") is not None:
-            known["pack"] = Path(known["pack"])
-        return Settings(**known | {"order": Order(known.get("order", Order.COVID))})
     except (TypeError, ValueError) as error:
         raise SettingsError("A setting has a value of the wrong kind; mend or remove the file.") from error
 
 
 def save_settings(settings: Settings, folder: Path) -> None:
-    """Keep the settings: the old file stays whole until the new one is on the disk.
+    """Keep the settings: the old file stays whole until the new one is on the disk. Unknown names stay in it.
 
     Raises:
         SettingsError: the file could not be written; the old one stands.
     """
-    text = json.dumps(asdict(settings) | {"pack": settings.pack and str(settings.pack)}, indent=2) + "\n"
+    values = asdict(settings) | {
+        "pack": settings.pack and str(settings.pack),
+        "watched": [str(one) for one in settings.watched],
+    }
     try:
-        write_file(folder / FILE_NAME, text.encode())
-    except OSError as error:
+        save_values(values, folder / FILE_NAME)
+    except KeptError as error:
         raise SettingsError("The settings could not be saved; is the disk full or the folder closed?") from error
+
+
+def _settings(stored: Mapping[str, Any]) -> Settings:
+    values = dict(stored)
+    if values.get("pack") is not None:
+        values["pack"] = Path(values["pack"])
+    if "watched" in values:
+        values["watched"] = tuple(Path(one) for one in _list(values["watched"]))
+    return Settings(**values | {"order": Order(values.get("order", Order.COVID))})
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("expected a list")
+    return value
 
 
 def _require(holds: bool, sentence: str) -> None:

@@ -237,7 +237,118 @@ def m001_tables(connection: sqlite3.Connection) -> None:
         connection.execute(sql)
 
 
-STEPS: tuple[Step, ...] = (m001_tables,)
+_FOR_THE_WINDOW = (
+    # What the lanes page by and the filters look at: derived from the rest by `history.standing` at every change,
+    # and for all studies whose `standing` is ''. A study without a score sorts behind all that have one.
+    "ALTER TABLE study ADD COLUMN standing TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE study ADD COLUMN by_covid REAL NOT NULL DEFAULT 1",
+    "ALTER TABLE study ADD COLUMN by_normal REAL NOT NULL DEFAULT 2",
+    "ALTER TABLE study ADD COLUMN by_read INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE study ADD COLUMN model_top TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE study ADD COLUMN model_other TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE study ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE study ADD COLUMN one_slice INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE study ADD COLUMN files_received INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE study ADD COLUMN files_refused INTEGER NOT NULL DEFAULT 0",
+    # The newest of what the trails say, as read_at and impression are.
+    "ALTER TABLE study ADD COLUMN action TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE study ADD COLUMN read_by TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE study ADD COLUMN note TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE study ADD COLUMN outcome TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE study ADD COLUMN rt_pcr TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE study ADD COLUMN rt_pcr_negative INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE study ADD COLUMN first_opened_at TEXT",
+    "ALTER TABLE study ADD COLUMN removed_at TEXT",
+    "CREATE INDEX study_by_arrival ON study(standing, received_at, study_instance_uid, by_covid)",
+    "CREATE INDEX study_by_covid ON study(by_covid, received_at, study_instance_uid) WHERE standing = 'open'",
+    "CREATE INDEX study_by_normal ON study(by_normal, received_at, study_instance_uid) WHERE standing = 'open'",
+    "CREATE INDEX study_by_read ON study(by_read, received_at, study_instance_uid) WHERE standing = 'read'",
+    # All that a filter looks at, so that it needs no row of the table.
+    "CREATE INDEX study_filters ON study(standing, received_at, read_at, state, impression, model_top, model_other,"
+    " by_covid, outcome, rt_pcr_negative, doubtful, one_slice, read_by, study_date)",
+    "ALTER TABLE verdict ADD COLUMN slices_seen REAL CHECK (slices_seen BETWEEN 0 AND 1)",
+    "ALTER TABLE verdict ADD COLUMN map_seen INTEGER CHECK (map_seen IN (0, 1))",
+    "ALTER TABLE escalation ADD COLUMN takes_back INTEGER REFERENCES escalation(sequence)",
+    "CREATE UNIQUE INDEX escalation_takes_back ON escalation(takes_back) WHERE takes_back IS NOT NULL",
+    # Later truth; the keys are those of history/values.py. Taken back by a later row, never removed.
+    """CREATE TABLE outcome (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        result INTEGER REFERENCES result(sequence),
+        kind TEXT NOT NULL CHECK (kind IN ('', 'rtpcr', 'report', 'follow_up')),
+        value TEXT NOT NULL,
+        source TEXT NOT NULL,
+        dated TEXT NOT NULL,
+        note TEXT NOT NULL,
+        initials TEXT NOT NULL,
+        takes_back INTEGER UNIQUE REFERENCES outcome(sequence),
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX outcome_study ON outcome(study)",
+    """CREATE TABLE study_note (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        text TEXT NOT NULL,
+        initials TEXT NOT NULL,
+        takes_back INTEGER UNIQUE REFERENCES study_note(sequence),
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX study_note_study ON study_note(study)",
+    # geometry is JSON of the viewer's.
+    """CREATE TABLE measure (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        series_instance_uid TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        geometry TEXT NOT NULL,
+        initials TEXT NOT NULL,
+        takes_back INTEGER UNIQUE REFERENCES measure(sequence),
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX measure_study ON measure(study)",
+    """CREATE TABLE viewing (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        opened_at TEXT NOT NULL,
+        closed_at TEXT,
+        initials TEXT NOT NULL,
+        slices_seen REAL CHECK (slices_seen BETWEEN 0 AND 1),
+        map_on_at TEXT,
+        map_before_impression INTEGER CHECK (map_before_impression IN (0, 1))
+    ) STRICT""",
+    "CREATE INDEX viewing_study ON viewing(study)",
+    """CREATE TABLE import_batch (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        label TEXT NOT NULL,
+        started_at TEXT NOT NULL,
+        ended_at TEXT,
+        stopped INTEGER NOT NULL DEFAULT 0
+    ) STRICT""",
+    # study_instance_uid is '' where a file names none; it may name a study that the ledger doesn't know.
+    """CREATE TABLE import_file (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        batch INTEGER NOT NULL REFERENCES import_batch(sequence),
+        shown TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        code TEXT NOT NULL,
+        found REAL,
+        needed REAL,
+        name TEXT NOT NULL,
+        study_instance_uid TEXT NOT NULL,
+        known INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX import_file_batch ON import_file(batch)",
+    "CREATE INDEX audit_study ON audit(study)",
+)
+
+
+def m002_for_the_window(connection: sqlite3.Connection) -> None:
+    """Add what the lanes page by, outcomes, notes, measures, viewings and the account of every import."""
+    for sql in _FOR_THE_WINDOW:
+        connection.execute(sql)
+
+
+STEPS: tuple[Step, ...] = (m001_tables, m002_for_the_window)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

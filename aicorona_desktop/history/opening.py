@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from aicorona_desktop import __version__
 from aicorona_desktop.core.space import FLOOR_WRITE_BYTES
-from aicorona_desktop.history import backup, migrations
+from aicorona_desktop.history import backup, migrations, standing
 from aicorona_desktop.history.connection import (
     APPLICATION_ID,
     NOT_OPENED,
@@ -67,10 +68,30 @@ def open_for_reading(path: Path, connect: Connect, because: str, notices: tuple[
     if not path.exists():
         raise HistoryError(NO_HISTORY)
     try:
-        connection = _opened_if(path, connect, (_require_ours, _require_begun), writing=False)
+        connection = _in_this_form(_opened_if(path, connect, (_require_ours, _require_begun), writing=False))
     except sqlite3.Error as error:
         raise HistoryError(DAMAGED if is_damage(error) else NOT_OPENED) from error
     return Opened(connection, None, because, notices)
+
+
+def _in_this_form(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a ledger as this version reads it: one of an older version as a passing copy, its file left alone."""
+    if migrations.version_of(connection) >= len(migrations.STEPS) and not standing.is_unsettled(connection):
+        return connection
+    # A file of SQLite's own that has no name and is gone when it is closed.
+    copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    try:
+        copy.row_factory = sqlite3.Row
+        connection.backup(copy)
+        with suppress(sqlite3.Error):  # then it is read as far as it came
+            migrations.migrate(copy)
+        standing.settle_unsettled(copy)
+    except BaseException:
+        copy.close()
+        raise
+    finally:
+        connection.close()
+    return copy
 
 
 def nearly_full(free_bytes: int) -> str:
@@ -241,12 +262,12 @@ def _begin_session(connection: sqlite3.Connection, now: datetime) -> None:
 def _brought_up_to_date(connection: sqlite3.Connection, path: Path, now: datetime) -> str:
     """Take the missing steps, after a backup; return why that failed, or ""."""
     version = migrations.version_of(connection)
-    if version == len(migrations.STEPS):
-        return ""
     try:
-        if version:
-            backup.make(connection, path, now)
-        migrations.migrate(connection)
+        if version < len(migrations.STEPS):
+            if version:
+                backup.make(connection, path, now)
+            migrations.migrate(connection)
+        standing.settle_for_this_version(connection, now)
     except (sqlite3.Error, HistoryError):
         if version == 0:
             raise

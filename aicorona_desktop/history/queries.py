@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,16 +20,20 @@ from aicorona_desktop.history.connection import HistoryError
 from aicorona_desktop.history.values import (
     AUDIT_FIELDS,
     RESULT_FIELDS,
+    AuditEntry,
     Page,
     SiteVerification,
     StateChange,
     StoredResult,
-    Verdict,
     finding_of,
     findings_of,
     folded,
+    moment_or_none,
     time_text,
 )
+
+Values = Sequence[str | int | float]
+LARGEST = 2**63 - 1
 
 IDENTITY_CONFLICTS = (Reason.TWO_PATIENTS, Reason.UID_CONFLICT, Reason.SERIES_IN_TWO_STUDIES)
 CHANGED = "A stored score was changed outside the program, or the disk is failing; score the study again."
@@ -52,12 +58,30 @@ _STUDY_FIELDS = (
     "study_date",
     "study_time",
     "study_description",
+    "patient_birth_date",
+    "accession_number",
+    "institution_name",
+    "files_received",
+    "files_refused",
+    "action",
+    "read_by",
+    "note",
+    "outcome",
+    "rt_pcr",
+    "rt_pcr_negative",
+    "first_opened_at",
+    "removed_at",
 )
 _COLUMNS = ", ".join(
     [f"study.{name} AS s_{name}" for name in _STUDY_FIELDS]
     + [f"result.{name} AS r_{name}" for name in (*RESULT_FIELDS, "row_sha256")]
+    + ["series.series_description, series.series_number"]
+    + ["(SELECT count(*) FROM result_slice WHERE result_slice.result = study.result) AS slices_scored"]
 )
-_ROWS = f"SELECT {_COLUMNS} FROM study LEFT JOIN result ON result.sequence = study.result"  # noqa: S608 - our own names
+_ROWS = (
+    f"SELECT {_COLUMNS} FROM study LEFT JOIN result ON result.sequence = study.result"  # noqa: S608 - our own names
+    " LEFT JOIN series ON series.study = study.sequence AND series.series_instance_uid = study.series_instance_uid"
+)
 
 
 # --- the worklist ---------------------------------------------------------------------------------------------
@@ -79,28 +103,50 @@ def row(connection: sqlite3.Connection, study_instance_uid: str) -> Row | None:
     return _row(found) if found else None
 
 
-def page(connection: sqlite3.Connection, after_key: int | None, limit: int) -> Page:
-    """Return the next studies, newest first, after the key that the page before gave."""
-    where = "WHERE study.sequence < ?" if after_key is not None else "WHERE ? IS NULL"
-    found = connection.execute(f"{_ROWS} {where} ORDER BY study.sequence DESC LIMIT ?", (after_key, limit)).fetchall()
-    return Page(tuple(map(_row, found)), found[-1]["s_sequence"] if len(found) == limit else None)
+def row_of(connection: sqlite3.Connection, study: int) -> Row:
+    """Return the row of the study with a number, which is there."""
+    return _row(connection.execute(f"{_ROWS} WHERE study.sequence = ?", (study,)).fetchone())
 
 
-def search(connection: sqlite3.Connection, text: str, limit: int) -> tuple[Row, ...]:
-    """Return the newest studies whose names and numbers hold every word of a text, in any script.
+def rows_of(connection: sqlite3.Connection, studies: Sequence[int]) -> tuple[Row, ...]:
+    """Return the rows of the studies with these numbers, which are there, in that order."""
+    found = connection.execute(
+        f"{_ROWS} WHERE study.sequence IN (SELECT value FROM json_each(?))",  # noqa: S608 - our own names
+        (json.dumps(list(studies)),),
+    )
+    by_number = {one["s_sequence"]: _row(one) for one in found}
+    return tuple(by_number[study] for study in studies)
+
+
+def page(connection: sqlite3.Connection, after_key: int | None, limit: int, where: str, values: Values) -> Page:
+    """Return the next studies that a condition holds for, newest first, after the key that the page before gave."""
+    found = connection.execute(
+        f"SELECT sequence FROM study WHERE sequence < ? AND {where} ORDER BY sequence DESC LIMIT ?",  # noqa: S608
+        (after_key if after_key is not None else LARGEST, *values, limit),
+    ).fetchall()
+    numbers = [one[0] for one in found]
+    return Page(rows_of(connection, numbers), numbers[-1] if len(numbers) == limit else None)
+
+
+def text_condition(text: str) -> tuple[str, Values]:
+    """Return the condition on `study.sequence` that names and numbers hold every word of a text, and its values.
 
     Words of three letters or more are found by the index; shorter ones, common in Chinese names, by looking
-    through the texts that are left.
+    through the texts that are left. A text without words finds nothing.
     """
     words = folded(text.replace("\0", " ")).split()
     if not words:
-        return ()
+        return "0", ()
     long = " ".join('"' + word.replace('"', '""') + '"' for word in words if len(word) >= 3)
-    conditions = ["study_text MATCH ?"] * bool(long) + ["instr(text, ?)"] * sum(len(word) < 3 for word in words)
-    values = [long] * bool(long) + [word for word in words if len(word) < 3]
-    wanted = f"SELECT rowid FROM study_text WHERE {' AND '.join(conditions)} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
-    sql = f"{_ROWS} WHERE study.sequence IN ({wanted}) ORDER BY study.sequence DESC"
-    return tuple(_row(one) for one in connection.execute(sql, (*values, limit)))
+    short = [word for word in words if len(word) < 3]
+    conditions = ["study_text MATCH ?"] * bool(long) + ["instr(text, ?)"] * len(short)
+    sql = f"sequence IN (SELECT rowid FROM study_text WHERE {' AND '.join(conditions)})"  # noqa: S608 - our own names
+    return sql, ([long] if long else []) + short
+
+
+def search(connection: sqlite3.Connection, text: str, limit: int) -> tuple[Row, ...]:
+    """Return the newest studies whose names and numbers hold every word of a text, in any script."""
+    return page(connection, None, limit, *text_condition(text)).rows
 
 
 def _row(found: sqlite3.Row) -> Row:
@@ -119,9 +165,25 @@ def _row(found: sqlite3.Row) -> Row:
         study_description=found["s_study_description"],
         identity_conflict=any(finding.reason in IDENTITY_CONFLICTS for finding in findings),
         pinned=found["s_pinned_at"] is not None or found["s_impression"] == "cannot_judge",
-        read_at=datetime.fromisoformat(found["s_read_at"]) if found["s_read_at"] else None,
+        read_at=moment_or_none(found["s_read_at"]),
         findings=findings,
         series_reason=found["s_series_reason"],
+        patient_birth_date=found["s_patient_birth_date"],
+        accession_number=found["s_accession_number"],
+        institution_name=found["s_institution_name"],
+        series_description=found["series_description"] or "",
+        series_number=found["series_number"],
+        files_received=found["s_files_received"],
+        files_refused=found["s_files_refused"],
+        impression=found["s_impression"],
+        action=found["s_action"],
+        read_by=found["s_read_by"],
+        note=found["s_note"],
+        outcome=found["s_outcome"],
+        rt_pcr=found["s_rt_pcr"],
+        rt_pcr_negative=bool(found["s_rt_pcr_negative"]),
+        first_opened_at=moment_or_none(found["s_first_opened_at"]),
+        removed_at=moment_or_none(found["s_removed_at"]),
     )
     if found["r_row_sha256"] is None:
         return plain
@@ -145,6 +207,8 @@ def _with_result(row: Row, found: sqlite3.Row) -> Row:
         pack=found["r_pack"],
         pack_status=found["r_pack_status"],
         provider=found["r_provider"],
+        slices_scored=found["slices_scored"],
+        slices_total=found["r_slices_total"],
     )
 
 
@@ -287,29 +351,6 @@ def states(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[Sta
     )
 
 
-def verdicts(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[Verdict, ...]:
-    """Return what people have said of a study, oldest first, those taken back among them."""
-    found = connection.execute(
-        "SELECT verdict.*, EXISTS (SELECT 1 FROM verdict AS later WHERE later.takes_back = verdict.sequence) AS back"
-        " FROM verdict JOIN study ON study.sequence = verdict.study"
-        " WHERE study_instance_uid = ? AND verdict.takes_back IS NULL ORDER BY verdict.sequence",
-        (study_instance_uid,),
-    )
-    return tuple(
-        Verdict(
-            number=one["sequence"],
-            impression=one["impression"],
-            co_rads=one["co_rads"],
-            action=one["action"],
-            note=one["note"],
-            initials=one["initials"],
-            at=datetime.fromisoformat(one["at"]),
-            taken_back=bool(one["back"]),
-        )
-        for one in found
-    )
-
-
 # --- the rest -------------------------------------------------------------------------------------------------
 
 
@@ -335,6 +376,19 @@ def broken_audit_row(connection: sqlite3.Connection) -> int | None:
     return first_break(
         (one["sequence"], _audit_values(one), one["previous_sha256"], one["row_sha256"])
         for one in connection.execute("SELECT * FROM audit ORDER BY sequence")
+    )
+
+
+def audit_of(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[AuditEntry, ...]:
+    """Return the audit rows about a study, oldest first."""
+    found = connection.execute(
+        "SELECT audit.* FROM audit JOIN study ON study.sequence = audit.study WHERE study_instance_uid = ?"
+        " ORDER BY audit.sequence",
+        (study_instance_uid,),
+    )
+    return tuple(
+        AuditEntry(one["sequence"], datetime.fromisoformat(one["at"]), one["who"], one["event"], one["details"])
+        for one in found
     )
 
 

@@ -71,7 +71,7 @@ def study_number(connection: sqlite3.Connection, study_instance_uid: str) -> int
     return int(number[0])
 
 
-def _insert(connection: sqlite3.Connection, table: str, values: Mapping[str, object], on_conflict: str = "") -> int:
+def insert(connection: sqlite3.Connection, table: str, values: Mapping[str, object], on_conflict: str = "") -> int:
     """Insert a row and return its number; names come from this file, values are bound."""
     names, marks = ", ".join(values), ", ".join("?" * len(values))
     sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) {on_conflict}"  # noqa: S608 - see above
@@ -101,7 +101,7 @@ def move(
 def _append_state(
     connection: sqlite3.Connection, number: int, state: State, cause: str, at: str, *, findings: str = "[]"
 ) -> None:
-    _insert(
+    insert(
         connection,
         "study_state",
         {"study": number, "state": state.value, "cause": cause, "findings": findings, "at": at},
@@ -134,7 +134,7 @@ def _study(connection: sqlite3.Connection, study: Study, at: str) -> int:
     found = connection.execute("SELECT sequence FROM study WHERE study_instance_uid = ?", (uid,)).fetchone()
     if found is None:
         values = {"study_instance_uid": uid, "received_at": at, "state": State.RECEIVED.value}
-        number = _insert(connection, "study", values)
+        number = insert(connection, "study", values)
         _append_state(connection, number, State.RECEIVED, "first files", at)
     else:
         number = int(found[0])
@@ -196,7 +196,7 @@ def _record_series(
     facts = _series_facts(header) | {"findings": findings_text(series.findings)}
     changes = ", ".join(f"{name} = excluded.{name}" for name in facts)
     uid = text_of(series.series_instance_uid)
-    _insert(
+    insert(
         connection,
         "series",
         {"study": study, "series_instance_uid": uid} | facts,
@@ -261,7 +261,7 @@ def _record_left_out(
     }
     newer = ("path", "shown", "source", "outcome", "found", "needed", "name")
     changes = ", ".join(f"{name} = excluded.{name}" for name in newer)
-    _insert(connection, "refusal", values, f"ON CONFLICT (study, sha256, code) DO UPDATE SET {changes}")
+    insert(connection, "refusal", values, f"ON CONFLICT (study, sha256, code) DO UPDATE SET {changes}")
 
 
 def _file_values(
@@ -299,8 +299,7 @@ def _reopen(connection: sqlite3.Connection, study: int, at: str) -> None:
     _append_state(connection, study, State.RECEIVED, "more files came", at)
     # A person has read, and perhaps judged, what was there before; not this.
     connection.execute(
-        "UPDATE study SET revision = revision + 1, read_at = NULL, impression = '', outcome_findings = '[]'"
-        " WHERE sequence = ?",
+        "UPDATE study SET revision = revision + 1, removed_at = NULL, outcome_findings = '[]' WHERE sequence = ?",
         (study,),
     )
 
@@ -419,7 +418,7 @@ def _slice_values(score: Score) -> list[tuple[Plain, ...]]:
 
 def _insert_result(connection: sqlite3.Connection, values: dict[str, Plain], score: Score) -> int:
     proof = row_sha256([values[name] for name in RESULT_FIELDS])
-    result = _insert(connection, "result", {**values, "row_sha256": proof})
+    result = insert(connection, "result", {**values, "row_sha256": proof})
     connection.executemany(
         "INSERT INTO result_slice (result, slice_index, identity, sha256, contribution_normal, contribution_cp,"
         " contribution_covid) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -431,29 +430,7 @@ def _insert_result(connection: sqlite3.Connection, values: dict[str, Plain], sco
     return result
 
 
-# --- what people say ----------------------------------------------------------------------------------------
-
-
-def insert_verdict(connection: sqlite3.Connection, study: int, values: tuple[Plain, ...]) -> int:
-    """Record a verdict beside the files and the score it was given on."""
-    try:
-        done = connection.execute(
-            "INSERT INTO verdict (study, revision, result, impression, co_rads, action, note, initials, takes_back, at)"
-            " SELECT sequence, revision, result, ?, ?, ?, ?, ?, ?, ? FROM study WHERE sequence = ?",
-            (*(text_of(value) if isinstance(value, str) else value for value in values), study),
-        )
-    except sqlite3.IntegrityError as error:
-        raise HistoryError("This verdict has an unknown key, or was taken back already.") from error
-    return int(done.lastrowid or 0)
-
-
-def study_of_verdict(connection: sqlite3.Connection, verdict: int) -> int:
-    """Return the number of the study that a verdict is about."""
-    found = connection.execute("SELECT study FROM verdict WHERE sequence = ? AND takes_back IS NULL", (verdict,))
-    number = found.fetchone()
-    if number is None:
-        raise HistoryError("This verdict is not in the history.")
-    return int(number[0])
+# --- the rest ------------------------------------------------------------------------------------------------
 
 
 def insert_site_verification(connection: sqlite3.Connection, verification: SiteVerification) -> None:
@@ -469,20 +446,7 @@ def insert_site_verification(connection: sqlite3.Connection, verification: SiteV
         "initials": text_of(verification.initials),
         "at": time_text(verification.at),
     }
-    _insert(connection, "site_verification", values)
-
-
-def read_again_as(connection: sqlite3.Connection, study: int) -> None:
-    """Set what the newest verdict that still stands says, or unread."""
-    standing = connection.execute(
-        "SELECT verdict.at, verdict.impression FROM verdict JOIN study ON study.sequence = verdict.study"
-        " WHERE verdict.study = ? AND verdict.revision = study.revision AND takes_back IS NULL AND NOT EXISTS"
-        " (SELECT 1 FROM verdict AS later WHERE later.takes_back = verdict.sequence)"
-        " ORDER BY verdict.sequence DESC LIMIT 1",
-        (study,),
-    ).fetchone()
-    read_at, impression = standing or (None, "")
-    connection.execute("UPDATE study SET read_at = ?, impression = ? WHERE sequence = ?", (read_at, impression, study))
+    insert(connection, "site_verification", values)
 
 
 # --- the audit ------------------------------------------------------------------------------------------------
@@ -500,4 +464,4 @@ def append_audit(connection: sqlite3.Connection, file: AuditFile, values: Sequen
     proof: dict[str, Plain] = {"previous_sha256": previous, "row_sha256": row_sha256([previous, *values])}
     entry = dict(zip(AUDIT_FIELDS, values, strict=True)) | proof
     file.append(entry)
-    _insert(connection, "audit", entry)
+    insert(connection, "audit", entry)

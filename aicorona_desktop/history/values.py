@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from enum import StrEnum
 from functools import lru_cache
 
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
-from aicorona_desktop.core.rows import Row, State
-from aicorona_desktop.core.score import Score
+from aicorona_desktop.core.imports import ImportCounts
+from aicorona_desktop.core.rows import Lane, Row, State
+from aicorona_desktop.core.score import CLASSES, Score
 
 RESULT_FIELDS = (
     "study",
@@ -76,9 +78,29 @@ class StateChange:
     at: datetime
 
 
+class OutcomeKind(StrEnum):
+    """Where later truth comes from (ux.md 7)."""
+
+    RT_PCR = "rtpcr"
+    REPORT = "report"
+    FOLLOW_UP = "follow_up"
+
+
+OUTCOME_VALUES: Mapping[OutcomeKind, tuple[str, ...]] = {
+    OutcomeKind.RT_PCR: ("pos", "neg", "inc"),
+    OutcomeKind.REPORT: (*CLASSES, "unclear"),
+    OutcomeKind.FOLLOW_UP: (*CLASSES, "unclear"),
+}
+"""What an outcome may say: the results of rtpcr.csv (paper-spec 13.3), else a class."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A person's answer; impression and action are stored keys (ux.md 6), "" where not given."""
+    """A person's answer; impression and action are stored keys (ux.md 6), "" where not given.
+
+    `result` is the number of the score it was given beside, `revision` the files. `slices_seen` is the share of
+    slices that had been on the screen, `map_seen` whether a map had been switched on before; None: not told.
+    """
 
     number: int
     impression: str
@@ -88,6 +110,214 @@ class Verdict:
     initials: str
     at: datetime
     taken_back: bool
+    result: int | None = None
+    revision: int = 0
+    slices_seen: float | None = None
+    map_seen: bool | None = None
+    taken_back_at: datetime | None = None
+    taken_back_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyOutcome:
+    """Later truth of a study; `value` is one of `OUTCOME_VALUES`, `dated` the day of the test or report.
+
+    `result` is the number of the score that stood when it was entered.
+    """
+
+    number: int
+    kind: OutcomeKind
+    value: str
+    source: str
+    dated: date | None
+    note: str
+    initials: str
+    at: datetime
+    taken_back: bool
+    result: int | None = None
+    taken_back_at: datetime | None = None
+    taken_back_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """Who was told of a study, by whom."""
+
+    number: int
+    told: str
+    note: str
+    initials: str
+    at: datetime
+    taken_back: bool
+    taken_back_at: datetime | None = None
+    taken_back_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyNote:
+    """A free note on a study."""
+
+    number: int
+    text: str
+    initials: str
+    at: datetime
+    taken_back: bool
+    taken_back_at: datetime | None = None
+    taken_back_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMeasure:
+    """A measure drawn on a series; `geometry` holds numbers, texts and lists of them, as the viewer gave them."""
+
+    number: int
+    series_instance_uid: str
+    kind: str
+    geometry: Mapping[str, object]
+    initials: str
+    at: datetime
+    taken_back: bool
+    taken_back_at: datetime | None = None
+    taken_back_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewing:
+    """One time that a study was open; `closed_at` is missing while it is, and after a crash.
+
+    `slices_seen` is the share of its slices that were on the screen. `map_on_at` is when a map was first switched
+    on, `map_before_impression` whether no impression stood at that moment (None: no map).
+    """
+
+    number: int
+    opened_at: datetime
+    closed_at: datetime | None
+    by: str
+    slices_seen: float | None
+    map_on_at: datetime | None
+    map_before_impression: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportBatch:
+    """One import; `ended_at` is missing while it runs, and after a crash. `stopped`: a person ended it early."""
+
+    number: int
+    label: str
+    started_at: datetime
+    ended_at: datetime | None
+    stopped: bool
+    counts: ImportCounts
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One row of the audit chain about a study."""
+
+    number: int
+    at: datetime
+    who: str
+    event: str
+    details: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which studies are wanted: all conditions that are set hold together; the default wants every study.
+
+    `text`: every word of it in names and numbers. `differ`: model and reader differ (`core.lanes`, with the
+    operating point of the policy). `covid_outcome_pcr_negative`: the outcome is COVID-19 (`outcome_facts`) and an
+    RT-PCR was negative. `unsuitable`: cannot be scored (unsuitable, refused, failed). `one_slice`: the score rests
+    on one slice. `reader`: initials of the newest verdict that stands, in any case. The dates, both included, are
+    of the study, or of its arrival where the header has none. `unread`: nobody has saved an impression or action.
+    `flagged_from`: p(COVID-19) is at least this. `judged`: a score and an impression that names a class both stand.
+    `has_outcome`: any later truth stands.
+    """
+
+    text: str = ""
+    states: frozenset[State] = frozenset()
+    lanes: frozenset[Lane] = frozenset()
+    differ: bool = False
+    covid_outcome_pcr_negative: bool = False
+    doubtful: bool = False
+    unsuitable: bool = False
+    one_slice: bool = False
+    reader: str = ""
+    date_from: date | None = None
+    date_to: date | None = None
+    unread: bool = False
+    flagged_from: float | None = None
+    judged: bool = False
+    has_outcome: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCounts:
+    """How many studies stand in each lane, as far as they are wanted.
+
+    `unread` counts the rows of the lanes above `read` that nobody has read. The last three are of all studies,
+    wanted or not: `read_today` since midnight here, `removed` taken off the list, `total` on the list.
+    """
+
+    lanes: Mapping[Lane, int]
+    unread: int
+    read_today: int
+    removed: int
+    total: int
+
+    @property
+    def wanted(self) -> int:
+        """How many studies of the list are wanted."""
+        return sum(self.lanes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class LaneKey:
+    """Where a page of a lane ended: the sort values of its last row, and that row's place in the lane from 1."""
+
+    values: tuple[float | int | str, ...]
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class LanePage:
+    """Some wanted rows of a lane in its order; `places` are theirs in the whole lane, from 1."""
+
+    rows: tuple[Row, ...]
+    places: tuple[int, ...]
+    next_key: LaneKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a row is: its lane, its index there among the wanted rows (from 0), its place in the lane (from 1)."""
+
+    lane: Lane
+    index: int
+    place: int
+
+
+class Column(StrEnum):
+    """What a person may sort the whole list by."""
+
+    NAME = "name"
+    AGE = "age"
+    STUDY_TIME = "study_time"
+    WAITING = "waiting"
+    SCORE = "score"
+    STATE = "state"
+    SERIES = "series"
+    READER = "reader"
+
+
+@dataclass(frozen=True, slots=True)
+class SortedPage:
+    """Some wanted rows sorted by a column, each with its lane and its place there from 1."""
+
+    rows: tuple[Row, ...]
+    lanes: tuple[Lane, ...]
+    places: tuple[int, ...]
+    next_key: LaneKey | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +352,11 @@ def time_text(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError("a time in the history needs its zone")
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def moment_or_none(text: str | None) -> datetime | None:
+    """Return the time that `time_text` stored, None for none."""
+    return datetime.fromisoformat(text) if text else None
 
 
 def findings_text(findings: Sequence[Finding]) -> str:

@@ -1,10 +1,13 @@
 """A watched folder: looked through again and again, since no notification can be relied on.
 
-A look may block for long on a dead network mount: ask for it on a thread that nothing else waits for.
+A look may block for long on a dead network mount: `Lookout` asks for it on a thread that nothing else waits for.
 """
 
 from __future__ import annotations
 
+import logging
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +18,8 @@ from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.intake.opening import file_finding, is_busy, status_of
 from aicorona_desktop.intake.settling import BETWEEN_LOOKS_S, FileSettling, Reach, Sight
 from aicorona_desktop.intake.walking import Found, walk_folder
+
+log = logging.getLogger(__name__)
 
 ENTRIES_PER_LOOK = 50_000
 REPORT_BUSY_AFTER_S = 600.0
@@ -110,6 +115,85 @@ class FolderWatch:
         new = [found for key, found in named.items() if key not in self._refused]
         self._refused = set(named) if looked.complete else self._refused | set(named)
         return new
+
+
+class Lookout:
+    """Looks into one folder every so often on a thread of its own; what it saw waits until it is taken.
+
+    The next look begins only when the one before was taken: what has settled is handed out once, and nothing of it
+    may be lost. `close` returns at once; a look that hangs ends when the system lets it go.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        every_s: float,
+        woken: Callable[[], None] = lambda: None,
+        make: Callable[[Path], FolderWatch] = FolderWatch,
+    ) -> None:
+        """Start looking.
+
+        Args:
+            folder: what to look into; it need not be there yet.
+            every_s: seconds between two looks; may be changed later.
+            woken: called on the thread of the looks when there is one to take.
+            make: makes the watch, on that thread, as even that may hang.
+        """
+        self.folder = folder
+        self.every_s = every_s
+        self._woken = woken
+        self._make = make
+        self._looks: queue.Queue[Look] = queue.Queue(maxsize=1)
+        self._began_s: float | None = None
+        self._closed = threading.Event()
+        self._due = threading.Event()
+        threading.Thread(target=self._work, name="folder look", daemon=True).start()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a look to take."""
+        return not self._looks.empty()
+
+    @property
+    def looking_s(self) -> float:
+        """For how long the present look has lasted; 0 between two looks."""
+        began_s = self._began_s
+        return 0.0 if began_s is None else time.monotonic() - began_s
+
+    def take(self) -> Look | None:
+        """Return what was seen, if anything was since the last call."""
+        try:
+            return self._looks.get_nowait()
+        except queue.Empty:
+            return None
+
+    def look_now(self) -> None:
+        """Don't wait for the next look."""
+        self._due.set()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._closed.set()
+        self._due.set()
+        self.take()  # the thread may be waiting for room
+
+    def _work(self) -> None:
+        watch: FolderWatch | None = None
+        while not self._closed.is_set():
+            self._began_s = time.monotonic()
+            try:
+                watch = watch or self._make(self.folder)
+                look = watch.look()
+            except Exception:
+                log.exception("a look into a watched folder failed")
+                look = Look((), Reach.UNREACHABLE, finding=Finding(Outcome.REFUSED, Reason.UNREADABLE))
+            self._began_s = None
+            if self._closed.is_set():
+                return
+            self._looks.put(look)
+            self._woken()
+            self._due.wait(self.every_s)
+            self._due.clear()
 
 
 class _Round:

@@ -25,17 +25,27 @@ def fragility(
         probability_of_covid: the probability of a subset of them.
         threshold: the operating point; positive is at or above it.
     """
-    weakest_first = sorted(contributions, key=lambda one: one[CLASSES.index("covid")])
-    count = len(weakest_first)
     full = probability_of_covid(contributions)
-    without = {
-        left_out: probability_of_covid(weakest_first[: count - left_out])
-        for left_out in (*LEFT_OUT, -(-count * LEFT_OUT_SHARE // 100))
-        if left_out < count
-    }
+    without = without_strongest(contributions, probability_of_covid)
     probabilities = (full, *without.values())
     half_spread = (max(probabilities) - min(probabilities)) / 2
     if threshold is None:
         return Fragility(half_spread, rests_on_one_slice=False, doubtful=False)
     rests_on_one = full >= threshold > without.get(1, 0.0)
     return Fragility(half_spread, rests_on_one, doubtful=full - half_spread < threshold <= full + half_spread)
+
+
+def without_strongest(
+    contributions: Sequence[Triple], probability_of_covid: Callable[[Sequence[Triple]], float]
+) -> dict[int, float]:
+    """Return p(covid) without the 1, 3 and 10 % of slices that contribute most to it, by how many are left out.
+
+    The arguments are those of `fragility`. As many as there are slices can't be left out.
+    """
+    weakest_first = sorted(contributions, key=lambda one: one[CLASSES.index("covid")])
+    count = len(weakest_first)
+    return {
+        left_out: probability_of_covid(weakest_first[: count - left_out])
+        for left_out in (*LEFT_OUT, -(-count * LEFT_OUT_SHARE // 100))
+        if left_out < count
+    }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import PurePath
 
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
@@ -12,70 +12,118 @@ from aicorona_desktop.core.study import Instance, LeftOut, Study
 from aicorona_desktop.dicom.series import studies_of
 from aicorona_desktop.triage.reading import Batch, NoInstance, refused_beside
 
+_Key = tuple[str, int]  # location, frame
 
-@dataclass(slots=True)
+
 class Catalogue:
-    """Everything read so far; `add` a batch, ask for the studies it touched."""
+    """Everything read so far; `add` a batch, ask for the studies it touched.
 
-    _instances: dict[tuple[str, int], Instance] = field(default_factory=dict)
-    _others: dict[str, NoInstance] = field(default_factory=dict)
-    _findings: list[tuple[PurePath, Finding]] = field(default_factory=list)
-    _beside: Counter[PurePath] = field(default_factory=Counter)
+    Kept by study, so that an answer costs what the study costs, however much else is known.
+    """
+
+    def __init__(self) -> None:
+        self._instances: dict[str, dict[_Key, Instance]] = defaultdict(dict)
+        self._study_at: dict[_Key, str] = {}
+        self._studies_of_series: dict[str, set[str]] = defaultdict(set)
+        self._others: dict[str, NoInstance] = {}
+        self._named: dict[str, dict[str, NoInstance]] = defaultdict(dict)  # those that name a study, by study
+        self._findings: list[tuple[PurePath, Finding]] = []
+        self._beside: Counter[PurePath] = Counter()
+        self._stopped: set[str] = set()
 
     def add(self, batch: Batch) -> frozenset[str]:
         """Take a batch in; return the UIDs of the studies that it touched."""
         for instance in batch.instances:
-            self._instances[instance.file.location, instance.header.frame] = instance
-        self._others |= {other.location: other for other in batch.others}
+            self._add_instance(instance)
+        for other in batch.others:
+            self._drop_other(other.location)
+            self._others[other.location] = other
+            if other.study_instance_uid and other.file is not None:
+                self._named[other.study_instance_uid][other.location] = other
         self._findings += batch.directory_findings
         self._beside += refused_beside(batch)
         touched = {instance.header.study_instance_uid for instance in batch.instances}
         return frozenset(touched | {other.study_instance_uid for other in batch.others if other.study_instance_uid})
 
+    def note_stop(self, uids: Iterable[str], *, stopped: bool) -> None:
+        """Note whether the import that brought these studies last was stopped before its end."""
+        if stopped:
+            self._stopped |= set(uids)
+        else:
+            self._stopped -= set(uids)
+
     def studies(self, wanted: Iterable[str]) -> tuple[Study, ...]:
         """Return the studies with these UIDs, each with what is known of its surroundings."""
         uids = frozenset(wanted)
-        # A series UID that stands in two studies is noticed only when both are looked at: so all are grouped.
+        # A series UID that stands in two studies is noticed only when both are looked at.
+        together = uids | {
+            other
+            for uid in uids
+            for instance in self._instances.get(uid, {}).values()
+            for other in self._studies_of_series[instance.header.series_instance_uid]
+        }
         studies = studies_of(
-            self._instances.values(),
-            (
-                LeftOut(
-                    other.file, other.finding, other.series_instance_uid, other.study_instance_uid, other.patient_id
-                )
-                for other in self._others.values()
-                if other.study_instance_uid and other.file is not None
-            ),
+            (instance for uid in together for instance in self._instances.get(uid, {}).values()),
+            (_left_out(other) for uid in together for other in self._named.get(uid, {}).values()),
         )
         return tuple(self._with_surroundings(study) for study in studies if study.study_instance_uid in uids)
 
     def knows(self, study_instance_uid: str) -> bool:
         """Whether any file of this study is remembered."""
-        return any(one.header.study_instance_uid == study_instance_uid for one in self._instances.values())
+        return study_instance_uid in self._instances
 
     def forget(self, study_instance_uid: str) -> None:
         """Let go of a study's files; the history still has them."""
-        self._instances = {
-            key: one for key, one in self._instances.items() if one.header.study_instance_uid != study_instance_uid
-        }
-        self._others = {key: one for key, one in self._others.items() if one.study_instance_uid != study_instance_uid}
+        for key, instance in self._instances.pop(study_instance_uid, {}).items():
+            del self._study_at[key]
+            self._studies_of_series[instance.header.series_instance_uid].discard(study_instance_uid)
+        for location in self._named.pop(study_instance_uid, {}):
+            self._others.pop(location, None)
+        self._stopped.discard(study_instance_uid)
+
+    def forget_nameless(self) -> None:
+        """Let go of the files that name no study, once they have been accounted for."""
+        for other in self.without_study():
+            self._drop_other(other.location)
 
     def without_study(self) -> tuple[NoInstance, ...]:
         """Return the files that name no study, with the reason for each."""
-        return tuple(other for other in self._others.values() if not other.study_instance_uid or other.file is None)
+        others = tuple(self._others.values())  # one step, as the caller may be another thread
+        return tuple(other for other in others if not other.study_instance_uid or other.file is None)
+
+    def _add_instance(self, instance: Instance) -> None:
+        key, uid = (instance.file.location, instance.header.frame), instance.header.study_instance_uid
+        before = self._study_at.get(key)
+        if before is not None and before != uid:  # another file stands there by now
+            self._instances[before].pop(key, None)
+        self._drop_other(instance.file.location)
+        self._study_at[key] = uid
+        self._instances[uid][key] = instance
+        self._studies_of_series[instance.header.series_instance_uid].add(uid)
+
+    def _drop_other(self, location: str) -> None:
+        before = self._others.pop(location, None)
+        if before is not None and before.study_instance_uid:
+            self._named[before.study_instance_uid].pop(location, None)
 
     def _with_surroundings(self, study: Study) -> Study:
-        places = {
-            PurePath(instance.file.location)
-            for instance in self._instances.values()
-            if instance.header.study_instance_uid == study.study_instance_uid
-        }
-        return replace(study, findings=(*study.findings, *self._around(places)))
+        uid = study.study_instance_uid
+        places = {PurePath(instance.file.location) for instance in self._instances.get(uid, {}).values()}
+        return replace(study, findings=(*study.findings, *self._around(uid, places)))
 
-    def _around(self, places: set[PurePath]) -> Iterator[Finding]:
-        """What a disc directory above these files said, and how many refused files lie beside them."""
+    def _around(self, uid: str, places: set[PurePath]) -> Iterator[Finding]:
+        """What a disc directory above these files said, what lies beside them refused, whether all was read."""
         folders = {place.parent for place in places}
         above = folders.union(*(folder.parents for folder in folders))
         yield from dict.fromkeys(finding for folder, finding in self._findings if folder in above)
         refused = sum(self._beside[folder] for folder in folders)
         if refused:
             yield Finding(Outcome.WARNED, Reason.FILES_REFUSED_BESIDE, found=refused)
+        if uid in self._stopped:
+            yield Finding(Outcome.WARNED, Reason.IMPORT_STOPPED)
+
+
+def _left_out(other: NoInstance) -> LeftOut:
+    if other.file is None:
+        raise ValueError("a file that names a study was read")
+    return LeftOut(other.file, other.finding, other.series_instance_uid, other.study_instance_uid, other.patient_id)

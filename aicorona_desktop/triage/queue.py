@@ -14,6 +14,7 @@ class _Waiting:
     study_instance_uid: str
     received_at: datetime
     p_covid: float | None = None  # None until the preliminary pass is done
+    hurried: bool = False
 
     @property
     def stage(self) -> Stage:
@@ -23,13 +24,13 @@ class _Waiting:
 class Queue:
     """The studies that still need a pass; only a structure: no thread, no clock of its own.
 
-    Order (design D11, D12): a study past the wait cap, oldest first; a preliminary pass, oldest first; a final
-    pass, highest preliminary p(COVID-19) first. Ties: received, then study UID. A study's first pass is always
-    its preliminary one. Times are aware and come from one clock.
+    Order (design D11, D12): a study that somebody waits for; a study past the wait cap, oldest first; a preliminary
+    pass, oldest first; a final pass, highest preliminary p(COVID-19) first. Ties: received, then study UID. A study's
+    first pass is always its preliminary one. Times are aware and come from one clock. `wait_cap` may be changed.
     """
 
     def __init__(self, wait_cap: timedelta) -> None:
-        self._wait_cap = wait_cap
+        self.wait_cap = wait_cap
         self._waiting: dict[str, _Waiting] = {}
         self._running: tuple[_Waiting, Stage] | None = None
 
@@ -55,6 +56,11 @@ class Queue:
             raise ValueError(f"expected a probability, got {p_covid}")
         if study_instance_uid in self._waiting:
             self._waiting[study_instance_uid].p_covid = p_covid
+
+    def hurry(self, study_instance_uid: str) -> None:
+        """Put a study first, since somebody waits for it; nothing happens when it isn't in the queue."""
+        if study_instance_uid in self._waiting:
+            self._waiting[study_instance_uid].hurried = True
 
     def final_done(self, study_instance_uid: str) -> None:
         """Let a study go that has its final score."""
@@ -88,7 +94,9 @@ class Queue:
         return min(self._waiting.values(), key=lambda one: self._place(one, now), default=None)
 
     def _place(self, one: _Waiting, now: datetime) -> tuple[int, float, datetime, str]:
-        if now - one.received_at >= self._wait_cap:
+        if one.hurried:
+            return -1, 0.0, one.received_at, one.study_instance_uid
+        if now - one.received_at >= self.wait_cap:
             return 0, 0.0, one.received_at, one.study_instance_uid
         if one.p_covid is None:
             return 1, 0.0, one.received_at, one.study_instance_uid

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from math import isfinite
 
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
-from aicorona_desktop.core.rows import Lane, Row, State
+from aicorona_desktop.core.lanes import (
+    CANNOT_BE_SCORED,
+    NOT_FOR_TOOL,
+    Policy,
+    finite_probabilities,
+    lane_of,
+    model_and_reader_differ,
+    model_answer,
+    not_for_tool,
+)
+from aicorona_desktop.core.rows import Lane, Row
 from aicorona_desktop.core.settings import Order, Settings
 
-NOT_FOR_TOOL = frozenset({Reason.BODY_PART_OTHER, Reason.NO_CHEST_CT, Reason.ONLY_LOCALIZERS})
-"""Reasons by which an unsuitable study is simply not for this tool (reliability rules, section 2)."""
+__all__ = [
+    "NOT_FOR_TOOL",
+    "TO_DO",
+    "Policy",
+    "lane_of",
+    "model_and_reader_differ",
+    "model_answer",
+    "not_for_tool",
+    "policy_of",
+    "rank",
+    "reason_for",
+]
 
-_CANNOT_BE_SCORED = frozenset({State.FAILED, State.REFUSED, State.UNSUITABLE})
+TO_DO = (Lane.NEEDS_PERSON, Lane.OVERDUE, Lane.RANKED)
+"""The lanes with studies that somebody still has to look at."""
+
 _OUTCOMES = list(Outcome)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a site wants its worklist; `operating_point` is the p(COVID-19) from which a study is flagged, if known."""
-
-    order: Order = Order.COVID
-    wait_cap_minutes: int = 60
-    operating_point: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 10 <= self.wait_cap_minutes <= 720:
-            raise ValueError("the wait cap must be 10 to 720 minutes")
-        if self.operating_point is not None and not 0 <= self.operating_point <= 1:
-            raise ValueError("the operating point must be a probability")
-        if self.order is Order.TWO_BANDS and self.operating_point is None:
-            raise ValueError("two bands need an operating point")
 
 
 def policy_of(settings: Settings, operating_point: float | None) -> Policy:
@@ -50,41 +54,12 @@ def rank(rows: Iterable[Row], now: datetime, policy: Policy) -> tuple[Row, ...]:
     Source: design D13; paper-spec 6 (order and ties).
     """
     lanes = {lane: _sorted(lane, rows_of, policy) for lane, rows_of in _by_lane(rows, now, policy).items()}
-    to_do = sum(len(lanes[lane]) for lane in (Lane.NEEDS_PERSON, Lane.OVERDUE, Lane.RANKED))
+    to_do = sum(len(lanes[lane]) for lane in TO_DO)
     in_order = [(lane, row) for lane in Lane for row in lanes[lane]]
     return tuple(
-        replace(row, lane=lane, rank=place, reason=_reason(row, lane, f"rank {place} of {to_do}", now, policy))
+        replace(row, lane=lane, rank=place, reason=reason_for(row, lane, (place, to_do), now, policy))
         for place, (lane, row) in enumerate(in_order, start=1)
     )
-
-
-def lane_of(row: Row, now: datetime, policy: Policy) -> Lane:
-    """Return where a row stands.
-
-    A person who has saved an impression or action has dealt with a study, whatever its state, unless it was
-    pinned. Every study that nobody has read is overdue past the wait cap, scored or not.
-    """
-    if row.pinned:
-        return Lane.NEEDS_PERSON
-    if row.read_at is not None:
-        return Lane.READ
-    if not_for_tool(row):
-        return Lane.NOT_FOR_TOOL
-    if row.state in _CANNOT_BE_SCORED or row.identity_conflict or row.unlike_training_data or row.doubtful:
-        return Lane.NEEDS_PERSON
-    return Lane.OVERDUE if _waited(row, now) >= timedelta(minutes=policy.wait_cap_minutes) else Lane.RANKED
-
-
-def not_for_tool(row: Row) -> bool:
-    """Whether a study is of a kind that the tool was not made for: no chest CT, another body part, localizers.
-
-    A conflict of identity always needs a person.
-    """
-    if row.identity_conflict:
-        return False
-    if row.state is State.UNSUITABLE:
-        return any(one.outcome is Outcome.UNSUITABLE and one.reason in NOT_FOR_TOOL for one in row.findings)
-    return row.state in (State.IGNORED, State.SUPERSEDED)
 
 
 # --- order ----------------------------------------------------------------------------------------------------
@@ -116,9 +91,8 @@ def _urgency(row: Row, lane: Lane, policy: Policy) -> tuple[int, float]:
 
 
 def _normal_and_covid(row: Row) -> tuple[float, float] | None:
-    if row.probabilities is None or not all(map(isfinite, row.probabilities)):
-        return None
-    return row.probabilities[0], row.probabilities[2]
+    probabilities = finite_probabilities(row)
+    return None if probabilities is None else (probabilities[0], probabilities[2])
 
 
 def _is_flagged(row: Row, policy: Policy) -> bool:
@@ -129,12 +103,16 @@ def _is_flagged(row: Row, policy: Policy) -> bool:
 # --- reasons --------------------------------------------------------------------------------------------------
 
 
-def _reason(row: Row, lane: Lane, place: str, now: datetime, policy: Policy) -> str:
+def reason_for(row: Row, lane: Lane, rank_of: tuple[int, int], now: datetime, policy: Policy) -> str:
+    """Return the sentence that says why a row stands where it stands.
+
+    `rank_of` is its rank from 1 over all rows, and how many stand in the lanes of `TO_DO`.
+    """
     waits = f"waits {_duration(_waited(row, now))}"
     if lane is Lane.OVERDUE:
         return f"Moved to Overdue: {waits}"
     if lane is Lane.RANKED:
-        return f"{_standing(row, policy)}, {place}; {waits}"
+        return f"{_standing(row, policy)}, rank {rank_of[0]} of {rank_of[1]}; {waits}"
     if lane is Lane.READ:
         return f"Read {_duration(max(now - row.read_at, timedelta()))} ago" if row.read_at else "Read"
     if lane is Lane.NOT_FOR_TOOL:
@@ -159,7 +137,7 @@ def _standing(row: Row, policy: Policy) -> str:
 
 
 def _why_a_person(row: Row) -> str:
-    if row.state in _CANNOT_BE_SCORED:
+    if row.state in CANNOT_BE_SCORED:
         return _gravest(row.findings, Reason.SCORING_FAILED.value)
     if row.identity_conflict:
         return _gravest(row.findings, "The identity of the patient is not certain.")

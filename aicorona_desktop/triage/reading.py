@@ -16,8 +16,8 @@ from aicorona_desktop.core.files import FileRef, located
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.study import Instance
 from aicorona_desktop.dicom.client import Reader
-from aicorona_desktop.dicom.protocol import Examined
-from aicorona_desktop.intake.keeping import Spool
+from aicorona_desktop.dicom.protocol import ArchiveMember, Examined
+from aicorona_desktop.intake.keeping import Spool, SpoolError
 from aicorona_desktop.intake.opening import not_dicom, open_regular, read_again
 from aicorona_desktop.intake.walking import Found, is_junk, shown_text, walk
 
@@ -45,6 +45,17 @@ class NoInstance:
         return located(self.source, self.shown, self.path)
 
 
+@dataclass(frozen=True, slots=True)
+class FileRead:
+    """What became of one file at reading: `finding` is None for slices that joined a study."""
+
+    shown: str
+    location: str
+    finding: Finding | None
+    study_instance_uid: str = ""
+    sha256: str = ""
+
+
 @dataclass(slots=True)
 class Batch:
     """All that was found below some paths, in reading order."""
@@ -52,6 +63,13 @@ class Batch:
     instances: list[Instance] = field(default_factory=list)
     others: list[NoInstance] = field(default_factory=list)
     directory_findings: list[tuple[PurePath, Finding]] = field(default_factory=list)  # folder of the DICOMDIR, finding
+    _taken: tuple[int, int, int] = (0, 0, 0)
+
+    def portion(self) -> Batch:
+        """Return what has come in since the last portion was taken."""
+        instances, others, findings = self._taken
+        self._taken = len(self.instances), len(self.others), len(self.directory_findings)
+        return Batch(self.instances[instances:], self.others[others:], self.directory_findings[findings:])
 
     def take(self, file: FileRef, examined: Examined) -> None:
         """Add what the reader said of one file."""
@@ -63,19 +81,23 @@ class Batch:
 
 
 class FileReading:
-    """Reads files into a batch. `told` is called after every file with its name and finding (None for a slice)."""
+    """Reads files into a batch. `told` is called after every file, `stopped` asked before the next one."""
 
     def __init__(
         self,
         reader: Reader,
         spool: Spool,
-        told: Callable[[str, Finding | None], None] = lambda _shown, _finding: None,
+        told: Callable[[FileRead], None] = lambda _read: None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._reader = reader
         self._spool = spool
         self._told = told
         self._stopped = stopped
+        self.batch = Batch()
+        """What has been read so far by the present or last call."""
+        self.members = 0
+        """How many files the archives of the present or last call hold, as far as they have been listed."""
 
     def read(self, paths: Iterable[Path]) -> Batch:
         """Read everything below the paths."""
@@ -83,16 +105,38 @@ class FileReading:
 
     def read_found(self, found: Iterable[Found]) -> Batch:
         """Read files that a walk or a watched folder has found."""
-        batch = Batch()
+        batch = self.batch = Batch()
+        self.members = 0
         archives: list[FileRef] = []
         directories: list[FileRef] = []
         plain = self._open_all(found, batch, archives, directories)
         self._examine(plain, batch)
         for archive in archives:
-            self._read_archive(archive, batch)
+            if not self._stopped():
+                self._read_archive(archive, batch)
         for directory in directories:
             self._read_directory(directory, batch)
         return batch
+
+    def read_known(self, files: Iterable[FileRef]) -> tuple[Batch, int]:
+        """Read files again that were read before; return them, and how many are gone or have changed.
+
+        Nothing is told of them: they are no news.
+        """
+        batch, gone = Batch(), 0
+
+        def opened() -> Iterator[tuple[FileRef, bytes, str]]:
+            nonlocal gone
+            for file in files:
+                data = read_again(file)
+                if isinstance(data, Finding):
+                    gone += 1
+                else:
+                    yield file, data, file.sha256
+
+        for file, examined in self._reader.examine_all(opened()):
+            batch.take(file, examined)
+        return batch, gone
 
     def _open_all(
         self, found: Iterable[Found], batch: Batch, archives: list[FileRef], directories: list[FileRef]
@@ -119,11 +163,12 @@ class FileReading:
         for (file, head), examined in self._reader.examine_all(items):
             judged = _judged(examined, file.shown, head)
             batch.take(file, judged)
-            self._told(file.shown, judged.finding)
+            study = judged.headers[0].study_instance_uid if judged.headers else judged.study_instance_uid
+            self._told(FileRead(file.shown, file.location, judged.finding, study, file.sha256))
 
     def _set_aside(self, batch: Batch, other: NoInstance) -> None:
         batch.others.append(other)
-        self._told(other.shown, other.finding)
+        self._told(FileRead(other.shown, other.location, other.finding))
 
     def _read_archive(self, archive: FileRef, batch: Batch) -> None:
         data = read_again(archive)
@@ -131,8 +176,24 @@ class FileReading:
         if isinstance(members, Finding):
             self._set_aside(batch, NoInstance(archive.source, archive.shown, members, archive.path, archive))
             return
-        kept: list[FileRef] = []
+        self.members += len(members)
+        try:
+            kept = list(self._kept_members(archive, members, batch))
+        except SpoolError:
+            full = Finding(Outcome.REFUSED, Reason.NOT_KEPT)
+            self._set_aside(batch, NoInstance(archive.source, archive.shown, full, archive.path, archive))
+            return
+        finally:
+            self._reader.forget_archive()
+        # Only now: what an archive holds is examined when all of it is safe on the disk.
+        self._examine(((file, file.path.read_bytes()) for file in kept), batch)
+        self._told(FileRead(archive.shown, archive.location, Finding(Outcome.IGNORED, Reason.ARCHIVE_OPENED)))
+
+    def _kept_members(self, archive: FileRef, members: Iterable[ArchiveMember], batch: Batch) -> Iterator[FileRef]:
+        """Keep each member as a file of ours; raises SpoolError."""
         for member in members:
+            if self._stopped():
+                return
             shown = shown_text(member.name)
             content = Finding(Outcome.IGNORED, Reason.JUNK) if is_junk(shown) else self._reader.archive_member(member)
             if isinstance(content, Finding):
@@ -140,11 +201,7 @@ class FileReading:
                 continue
             digest = hashlib.sha256(content).hexdigest()
             path = self._spool.keep(content, digest)
-            kept.append(FileRef(path, shown, len(content), archive.mtime_ns, digest, str(archive.path)))
-        self._reader.forget_archive()
-        # Only now: what an archive holds is examined when all of it is safe on the disk.
-        self._examine(((file, file.path.read_bytes()) for file in kept), batch)
-        self._told(archive.shown, None)
+            yield FileRef(path, shown, len(content), archive.mtime_ns, digest, str(archive.path))
 
     def _read_directory(self, directory: FileRef, batch: Batch) -> None:
         data = read_again(directory)

@@ -14,8 +14,9 @@ from aicorona_desktop.core.score import Score
 from aicorona_desktop.core.study import Series, SeriesChoice, Study
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.dicom.series import studies_of
-from aicorona_desktop.history.store import History
+from aicorona_desktop.history.store import History, StoredResult
 from aicorona_desktop.intake.opening import read_again
+from aicorona_desktop.model.cache import SliceCache
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.triage.reading import Batch
 from aicorona_desktop.triage.score_study import StudyScoring
@@ -47,11 +48,36 @@ class Comparison:
     explanation: str
 
 
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """A stored score, and the walk that computes it anew from the very slices that were scored."""
+
+    stored: StoredResult
+    walk: StudyScoring
+
+    def comparison(self) -> Comparison:
+        """Compare slice by slice, once the walk is done."""
+        score, pack = self.stored.score, self.walk.pack
+        return _compare(score, self.walk.score(), pack.tolerance(score.provider).logit_difference)
+
+
 def verify(study_instance_uid: str, history: History, reader: Reader, scorer: Scorer) -> Comparison:
     """Compute the stored score of a study again, from its files, and compare every slice.
 
     Raises:
         RescoreError: there is no stored score, the pack is another one, or a file is gone or has changed.
+    """
+    repetition = repeat(study_instance_uid, history, reader, scorer)
+    repetition.walk.advance()
+    return repetition.comparison()
+
+
+def repeat(
+    study_instance_uid: str, history: History, reader: Reader, scorer: Scorer, cache: SliceCache | None = None
+) -> Repetition:
+    """Prepare to compute the stored score of a study again; the headers of its files are read here.
+
+    A proof leaves `cache` out: every slice is then computed anew. Raises as `verify`.
     """
     stored = history.result(study_instance_uid)
     if stored is None:
@@ -60,9 +86,8 @@ def verify(study_instance_uid: str, history: History, reader: Reader, scorer: Sc
         raise RescoreError(f"The score was made by another model pack ({stored.score.pack}); name it with --pack.")
     series = _series_of(stored.score, stored.series_instance_uid, history.files(study_instance_uid), reader)
     study, choice = Study(study_instance_uid, (series,)), SeriesChoice(series, "as stored")
-    walk = StudyScoring(study, reader, scorer, choice=choice, slice_rule="all")
-    walk.advance()
-    return _compare(stored.score, walk.score(), scorer.pack.tolerance(stored.score.provider).logit_difference)
+    walk = StudyScoring(study, reader, scorer, choice=choice, slice_rule="all", cache=cache, anyway=True)
+    return Repetition(stored, walk)
 
 
 def _series_of(score: Score, series_instance_uid: str, files: tuple[FileRef, ...], reader: Reader) -> Series:

@@ -28,6 +28,7 @@ from aicorona_desktop.dicom.volume import to_standard_orientation
 from aicorona_desktop.intake.opening import read_again
 from aicorona_desktop.model.cache import CacheKey, SliceCache, pixels_sha256
 from aicorona_desktop.model.client import Scorer
+from aicorona_desktop.model.pack import Pack
 from aicorona_desktop.model.preprocess import prepare
 from aicorona_desktop.model.score import ScoredSlice, output_digest, score_of
 from aicorona_desktop.model.selection import PRELIMINARY_SLICES, anytime, selected
@@ -64,7 +65,20 @@ class StudyScoring:
         choice: SeriesChoice | None = None,
         slice_rule: str | None = None,
         cache: SliceCache | None = None,
+        anyway: bool = False,
     ) -> None:
+        """Prepare the walk.
+
+        Args:
+            study: what is scored.
+            reader: reads its slices.
+            scorer: scores them.
+            choice: the series to score; None: what the rules choose.
+            slice_rule: which slices are used; None: the pack's.
+            cache: slices scored before.
+            anyway: score what can be read even where the rules say that it is not suitable; a finding says so.
+        """
+        self._anyway = anyway
         self._study = study
         self._reader = reader
         self._scorer = scorer
@@ -90,9 +104,14 @@ class StudyScoring:
         return replace(self._choice, series=self._series) if self._choice.series else self._choice
 
     @property
+    def pack(self) -> Pack:
+        """The pack that scores."""
+        return self._scorer.pack
+
+    @property
     def can_be_scored(self) -> bool:
         """Whether a series has passed the header rules and nothing read since speaks against scoring it."""
-        return self._choice.series is not None and may_be_scored(self._findings())
+        return self._choice.series is not None and self._goes_on(self._findings())
 
     @property
     def slices_scored(self) -> int:
@@ -118,7 +137,7 @@ class StudyScoring:
 
         Nothing more is read of a study whose first slices are no HU or show no body.
         """
-        while may_be_scored(self._quick):
+        while self._goes_on(self._quick):
             self._run(self._waiting, should_yield)
             if self._waiting:
                 return False
@@ -133,10 +152,10 @@ class StudyScoring:
 
     def result(self) -> StudyResult:
         """Return what became of the study, after `advance` returned True."""
-        if self._whole is not None and may_be_scored(self._quick):
+        if self._whole is not None and self._goes_on(self._quick):
             self._quick = self._whole  # the whole volume's answer replaces the quick look's
         findings, score = self._findings(), None
-        if self._choice.series is not None and may_be_scored(findings):
+        if self._choice.series is not None and self._goes_on(findings) and self._scores:
             score, findings = self._final_score(findings)
         return StudyResult(
             self._study,
@@ -154,7 +173,7 @@ class StudyScoring:
         self._series = series
         count = len(series.instances)
         self._selected = selected(count, self._slice_rule) if count else ()
-        self._gate = PixelCheck(series) if count else None
+        self._gate = PixelCheck(series) if _has_what_the_gate_needs(series) else None
         self._quick = ()
         self._whole: tuple[Finding, ...] | None = None
         self._notes: dict[Finding, None] = {}
@@ -208,7 +227,7 @@ class StudyScoring:
         if self._gate is not None:
             self._gate.add(index, hounsfield)
         self._notes |= dict.fromkeys(answer.findings)
-        if index in used and self._identity(index) not in self._scores and may_be_scored(self._quick):
+        if index in used and self._identity(index) not in self._scores and self._goes_on(self._quick):
             self._submit(index, hounsfield)
         self._collect_until(lambda: True)
 
@@ -264,7 +283,19 @@ class StudyScoring:
 
     def _findings(self) -> tuple[Finding, ...]:
         series = self._series.findings if self._choice.series else self._choice.findings
-        return merged((*self._study.findings, *series, *self._notes, *self._quick))
+        findings = merged((*self._study.findings, *series, *self._notes, *self._quick))
+        if self._anyway and not may_be_scored(findings):
+            return merged((*findings, Finding(Outcome.WARNED, Reason.SCORED_ANYWAY)))
+        return findings
+
+    def _goes_on(self, findings: tuple[Finding, ...]) -> bool:
+        return self._anyway or may_be_scored(findings)
+
+    def maps(self) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+        """Return the class-activation maps [n, 3, h, w] of the slices scored so far, and their places, ascending."""
+        scored = [index for index in sorted(self._selected) if self._identity(index) in self._scores]
+        cams = [self._scores[self._identity(index)].cam for index in scored]
+        return np.stack(cams) if cams else np.empty((0, 3, 0, 0), np.float32), tuple(scored)
 
     def score(self, *, preliminary: bool = False) -> Score:
         """Return the score of the slices that are scored, whatever the gate says; ValueError where there are none."""
@@ -321,6 +352,13 @@ def score_study(study: Study, reader: Reader, scorer: Scorer) -> StudyResult:
     if walk.can_be_scored:
         walk.advance()
     return walk.result()
+
+
+def _has_what_the_gate_needs(series: Series) -> bool:
+    """Whether the pixel rules can look at a series; one that the header rules have stopped is scored only anyway."""
+    if not series.instances or not may_be_scored(series.findings):
+        return False
+    return all(one.header.pixel_spacing_mm is not None for one in series.instances)
 
 
 def _state(score: Score | None, findings: tuple[Finding, ...], study: Study) -> State:

@@ -19,7 +19,8 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
-    chosen = Settings(45, Order.ARRIVAL, 12.5, 2, "cpu", 3, tmp_path / "pack é")
+    watched = (tmp_path / "CT 1", tmp_path / "КТ")
+    chosen = Settings(45, Order.ARRIVAL, 12.5, 2, "cpu", 3, tmp_path / "pack é", watched, True, True, True)
     assert all(getattr(chosen, field.name) != getattr(Settings(), field.name) for field in fields(Settings))
 
     save_settings(chosen, tmp_path)
@@ -34,6 +35,15 @@ def test_a_setting_of_another_version_is_no_trouble(tmp_path: Path) -> None:
     assert load_settings(tmp_path) == Settings(wait_cap_minutes=30)
 
 
+def test_what_another_version_has_set_is_still_there_after_saving(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text('{"of_2031": {"a": [1]}, "wait_cap_minutes": 30}')
+
+    save_settings(Settings(wait_cap_minutes=40), tmp_path)
+
+    stored = json.loads((tmp_path / FILE_NAME).read_text())
+    assert (stored["of_2031"], stored["wait_cap_minutes"], stored["version"]) == ({"a": [1]}, 40, 1)
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -45,6 +55,9 @@ def test_a_setting_of_another_version_is_no_trouble(tmp_path: Path) -> None:
         {"workers": "two"},
         {"order": "random"},
         {"pack": 7},
+        {"watched": "one folder"},
+        {"watched": [3]},
+        {"look_first": "yes"},
     ],
 )
 def test_a_value_that_can_not_be_is_told(tmp_path: Path, values: dict[str, Any]) -> None:

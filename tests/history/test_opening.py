@@ -29,7 +29,8 @@ from aicorona_desktop.core.space import FLOOR_WRITE_BYTES
 from aicorona_desktop.history import backup, connection, migrations
 from aicorona_desktop.history.backup import KEEP, copies, restore
 from aicorona_desktop.history.connection import journal_mode
-from aicorona_desktop.history.store import AUDIT_DIFFERS, History, HistoryError
+from aicorona_desktop.history.ledger import AUDIT_DIFFERS
+from aicorona_desktop.history.store import History, HistoryError
 from tests.history.made_up import NOW, Clock, study
 
 

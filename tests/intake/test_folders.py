@@ -3,14 +3,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aicorona_desktop.core.findings import Outcome, Reason
-from aicorona_desktop.intake.folders import FolderWatch
+from aicorona_desktop.intake.folders import FolderWatch, Look, Lookout
 from aicorona_desktop.intake.settling import Reach
+from aicorona_desktop.intake.walking import Found
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs links or locks of POSIX")
 
@@ -221,3 +224,83 @@ def test_whatever_happens_in_the_folder_every_file_ends_up_handed_out_as_it_is(t
     for path in folder.iterdir():
         assert last[path.name] == (path.stat().st_mtime_ns, path.read_bytes())
     assert watched.look().settled == ()
+
+
+# --- looks on a thread of their own -----------------------------------------------------------------------------
+
+
+def eventually(answer, timeout_s=10.0):
+    until = time.monotonic() + timeout_s
+    while not (found := answer()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return found
+
+
+class Scripted:
+    """A watch whose looks the test decides on."""
+
+    def __init__(self, *looks):
+        self.looks = list(looks)
+
+    def __call__(self, _folder):
+        return self
+
+    def look(self):
+        look = self.looks.pop(0)
+        if isinstance(look, threading.Event):
+            look.wait(10)
+            return Look((), Reach.WATCHING)
+        if isinstance(look, Exception):
+            raise look
+        return look
+
+
+def test_a_look_waits_until_it_is_taken_and_the_next_one_begins_only_then(tmp_path):
+    looks = [Look((Found(tmp_path / name, name),), Reach.WATCHING) for name in "abc"]
+    watch = Scripted(*looks)
+    woken = threading.Event()
+    lookout = Lookout(tmp_path, 0.01, woken.set, watch)
+
+    assert woken.wait(10)
+    time.sleep(0.2)
+    assert len(watch.looks) >= 1  # one waits, one more at most was looked at meanwhile
+    taken = [eventually(lookout.take) for _ in looks]
+    lookout.close()
+
+    assert taken == looks
+
+
+def test_a_look_that_hangs_is_seen_from_outside_and_closing_does_not_wait_for_it(tmp_path):
+    hangs = threading.Event()
+    lookout = Lookout(tmp_path, 0.01, make=Scripted(hangs))
+
+    eventually(lambda: lookout.looking_s > 0.1)
+    started = time.monotonic()
+    lookout.close()
+
+    assert time.monotonic() - started < 1
+    assert not lookout.waiting
+    hangs.set()
+
+
+def test_a_look_that_breaks_counts_as_one_that_saw_nothing_and_the_next_one_is_tried(tmp_path):
+    good = Look((), Reach.WATCHING)
+    lookout = Lookout(tmp_path, 0.01, make=Scripted(OSError("broken"), good, good, good))
+
+    first, second = eventually(lookout.take), eventually(lookout.take)
+    lookout.close()
+
+    assert (first.reachable, first.finding.reason) == (False, Reason.UNREADABLE)
+    assert second == good
+
+
+def test_a_look_can_be_asked_for_before_its_time(tmp_path):
+    good = Look((), Reach.WATCHING)
+    lookout = Lookout(tmp_path, 600, make=Scripted(good, good, good))
+    eventually(lookout.take)
+
+    lookout.look_now()
+
+    assert eventually(lookout.take) == good
+    lookout.close()

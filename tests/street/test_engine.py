@@ -14,47 +14,12 @@ from aicorona_desktop.core.findings import Reason
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.dicom.client import Reader
-from aicorona_desktop.history.store import History, utc_now
-from aicorona_desktop.intake.keeping import Spool
+from aicorona_desktop.history.store import utc_now
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.providers import ProofRecord
-from aicorona_desktop.triage.engine import Engine
 from aicorona_desktop.triage.ranking import policy_of, rank
 from tests import phantom
-
-
-class Bench:
-    """An engine on its own history, and what it said."""
-
-    def __init__(self, reader: Reader, scorer: Scorer, folder: Path, settings: Settings) -> None:
-        self.events: list[events.Event] = []
-        self.history = History.open(folder / "history.sqlite")
-        self.engine = Engine(
-            reader=reader,
-            scorer=scorer,
-            history=self.history,
-            spool=Spool(folder / "spool"),
-            settings=settings,
-            listener=self.events.append,
-        )
-        self.engine.start()
-
-    def __enter__(self) -> Bench:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.engine.stop(10)
-        self.history.close()
-
-    def told(self, kind: type[events.Event]) -> list[events.Event]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def wait_for(self, kind: type[events.Event], count: int, timeout_s: float = 60) -> None:
-        until = time.monotonic() + timeout_s
-        while len(self.told(kind)) < count:
-            assert time.monotonic() < until, f"only {len(self.told(kind))} of {count} {kind.__name__}"
-            assert self.engine.failure is None, self.engine.failure
-            time.sleep(0.05)
+from tests.street.bench import Bench
 
 
 def test_a_preliminary_score_comes_before_the_final_one(reader: Reader, scorer: Scorer, tmp_path: Path) -> None:
@@ -148,7 +113,7 @@ def test_a_watched_folder_is_scored_when_it_has_gone_quiet_and_a_restart_repeats
         bench.wait_for(events.FinalScore, 1)
     with Bench(reader, scorer, tmp_path, settings) as bench:
         bench.engine.watch(watched)
-        bench.wait_for(events.FileDone, len(chest.slices))
+        bench.wait_for(events.ImportDone, 1)
         time.sleep(1.5)
 
         assert not bench.told(events.FinalScore)
