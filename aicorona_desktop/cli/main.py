@@ -11,9 +11,10 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aicorona_desktop import __version__
+from aicorona_desktop.app.services import Wishes
 from aicorona_desktop.cli import (
     bench,
     demo,
@@ -23,6 +24,7 @@ from aicorona_desktop.cli import (
     self_check,
     triage,
     watch,
+    window,
     worklist,
 )
 from aicorona_desktop.cli.options import WrongUseError, tell
@@ -33,7 +35,7 @@ from aicorona_desktop.core.scratch import sweep_scratch
 
 log = logging.getLogger(__name__)
 
-COMMANDS = (demo, triage, watch, heatmap, score_images, worklist, rescore, self_check, bench)
+COMMANDS = (window, demo, triage, watch, heatmap, score_images, worklist, rescore, self_check, bench)
 WRONG_USE, OUR_FAILURE, STOPPED = 2, 3, 130
 
 
@@ -49,15 +51,21 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command; return its exit code."""
+def run(arguments: Sequence[str], open_window: Callable[[Wishes], int] | None = None) -> int:
+    """Run one command; return its exit code.
+
+    Args:
+        arguments: those of the process; none at all opens the window.
+        open_window: shows the window until it is closed; None where there is none.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal can't show stops nothing
-    if not arguments:
+    if not arguments and open_window is None:
         parser().print_help()
         return 0
-    wishes = parser().parse_args(arguments)
+    wishes = parser().parse_args(arguments or [window.NAME])
+    wishes.open_window = open_window
     try:
         _prepare()
         return int(wishes.run(wishes))

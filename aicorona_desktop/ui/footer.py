@@ -1,0 +1,182 @@
+"""The line at the foot of the window that nobody can close: the notice, the pack, the device, the folders, the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QCoreApplication, QLocale, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+
+from aicorona_desktop.core.events import WatchedFolder, WatchState
+from aicorona_desktop.core.space import FLOOR_INTAKE_BYTES
+from aicorona_desktop.ui.icons import icon
+from aicorona_desktop.ui.theme import ThemeKeeper
+
+
+@dataclass(frozen=True, slots=True)
+class FooterFacts:
+    """What the footer tells. `free_bytes` and `device` are None, and "", while they are not known yet."""
+
+    pack: str = ""
+    pack_status: str = ""
+    device: str = ""
+    folders: tuple[WatchedFolder, ...] = field(default=())
+    free_bytes: int | None = None
+    reading_only: bool = False
+
+
+def notice_words() -> str:
+    """Return the sentence that stands in the footer at all times."""
+    return QCoreApplication.translate("Footer", "Research use. Not a diagnosis. Every study must be read.")
+
+
+class Footer(QFrame):
+    """Shows `FooterFacts`; a click on the notice explains it, a click on anything else asks for its settings."""
+
+    notice_asked = Signal()
+    settings_asked = Signal(str)  # a group of the settings
+
+    def __init__(self, keeper: ThemeKeeper, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("footer")
+        self._keeper = keeper
+        self._facts = FooterFacts()
+        self._notice = QPushButton(notice_words(), self, flat=True)
+        self._notice.setObjectName("footerNotice")
+        self._notice.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self._notice.clicked.connect(self.notice_asked)
+        self._parts = {name: _Part(name, self) for name in ("pack", "device", "folders", "disk")}
+        groups = {"pack": "model", "device": "model", "folders": "intake", "disk": "intake"}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(8, 2, 12, 2)
+        row.setSpacing(16)
+        row.addWidget(self._notice)
+        for name, part in self._parts.items():
+            part.asked.connect(lambda group=groups[name]: self.settings_asked.emit(group))
+            row.addWidget(part, 1 if name == "pack" else 0)
+        # The pack's words are long and the first to be cut: it gets what the others leave.
+        self._parts["pack"].setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        keeper.changed.connect(self._draw)
+        self._draw()
+
+    @property
+    def facts(self) -> FooterFacts:
+        """What is shown now."""
+        return self._facts
+
+    def show_facts(self, facts: FooterFacts) -> None:
+        """Show other facts; the same ones cost nothing."""
+        if facts != self._facts:
+            self._facts = facts
+            self._draw()
+
+    def words(self) -> dict[str, str]:
+        """Return what each part says, in full."""
+        return {"notice": self._notice.text()} | {name: part.full_text for name, part in self._parts.items()}
+
+    def _draw(self) -> None:
+        self._notice.setText(notice_words())
+        self._notice.setToolTip(QCoreApplication.translate("Footer", "What this means"))
+        facts = self._facts
+        folders, trouble = folder_words(facts.folders)
+        low = facts.free_bytes is not None and facts.free_bytes < FLOOR_INTAKE_BYTES
+        self._parts["pack"].show_text(_pack_words(facts), "pack", "muted", self._keeper)
+        self._parts["device"].show_text(_device_words(facts), "device", "muted", self._keeper)
+        self._parts["folders"].show_text(folders, "warning" if trouble else "watch", _colour(trouble), self._keeper)
+        self._parts["disk"].show_text(disk_words(facts.free_bytes), "disk", _colour(low), self._keeper)
+
+
+class _Part(QWidget):
+    """A sign and a few words, cut with an ellipsis where the window is narrow; all of them in the tooltip."""
+
+    asked = Signal()
+
+    def __init__(self, name: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName(f"footer.{name}")
+        self.full_text = ""
+        self._sign = QLabel(self)
+        self._words = ElidedLabel(self)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        row.addWidget(self._sign)
+        row.addWidget(self._words, 1)
+
+    def show_text(self, text: str, sign: str, colour: str, keeper: ThemeKeeper) -> None:
+        self.full_text = text
+        self.setVisible(bool(text))
+        self._sign.setPixmap(icon(sign, keeper.theme, colour).pixmap(QSize(18, 18)))
+        self._words.setText(text)
+        self.setToolTip(text)
+        self.setAccessibleName(text)
+
+    def mouseReleaseEvent(self, event: object) -> None:  # noqa: ARG002 - Qt's signature
+        """Ask for the settings behind these words."""
+        self.asked.emit()
+
+
+class ElidedLabel(QLabel):
+    """A label of one line that shows as much as fits."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the room for a few letters."""
+        metrics = self.fontMetrics()
+        return QSize(metrics.averageCharWidth() * 4, metrics.height())
+
+    def sizeHint(self) -> QSize:
+        """Return the room for all of it."""
+        metrics = self.fontMetrics()
+        return QSize(metrics.horizontalAdvance(self.text()) + 4, metrics.height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 - Qt's signature
+        """Draw the text, cut at its end."""
+        with QPainter(self) as painter:
+            text = QFontMetrics(self.font()).elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+            painter.setPen(self.palette().color(self.foregroundRole()))
+            painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeading), text)
+
+
+def folder_words(folders: tuple[WatchedFolder, ...]) -> tuple[str, bool]:
+    """Return the state of the watched folders in words, and whether one of them needs somebody."""
+    bad = [one for one in folders if one.state is not WatchState.WATCHING]
+    if not folders:
+        return QCoreApplication.translate("Footer", "No folder watched"), False
+    if not bad:
+        return QCoreApplication.translate("Footer", "Watching %n folder(s)", "", len(folders)), False
+    first = bad[0]
+    name, since = first.folder.name or str(first.folder), first.since.astimezone().strftime("%H:%M")
+    if first.state is WatchState.REFUSED:
+        text = QCoreApplication.translate("Footer", "{folder}: access refused since {time}")
+    else:
+        text = QCoreApplication.translate("Footer", "{folder}: cannot be reached since {time}")
+    return text.format(folder=name, time=since), True
+
+
+def disk_words(free_bytes: int | None) -> str:
+    """Return how much room is left on the disk of the history."""
+    if free_bytes is None:
+        return ""
+    room = f"{QLocale().toString(free_bytes / 1e9, 'f', 1 if free_bytes < 1e11 else 0)} GB"
+    return QCoreApplication.translate("Footer", "{room} free").format(room=room)
+
+
+def _pack_words(facts: FooterFacts) -> str:
+    if not facts.pack:
+        return ""
+    return f"{facts.pack} · {facts.pack_status}" if facts.pack_status else facts.pack
+
+
+def _device_words(facts: FooterFacts) -> str:
+    if facts.reading_only:
+        return QCoreApplication.translate("Footer", "For reading only: nothing is scored")
+    return facts.device
+
+
+def _colour(trouble: bool) -> str:
+    return "caution" if trouble else "muted"
