@@ -402,3 +402,15 @@ def _ended_within(pid: int, seconds: float) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the threads' priorities are read from Linux's /proc")
+def test_every_thread_of_the_scorer_steps_back_behind_the_window(pack: Pack, record: ProofRecord) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with on_cpu(pack, record) as scorer:
+        scored(scorer, [chest()])
+
+        threads = [int(one.name) for one in Path(f"/proc/{scorer.pid}/task").iterdir()]
+
+        assert len(threads) > 1
+        assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {min(own + 10, 19)}

@@ -26,6 +26,9 @@ from aicorona_desktop.model.scorer.network import Network, available_providers, 
 
 log = logging.getLogger(__name__)
 
+BELOW_NORMAL_PRIORITY_CLASS = 0x4000
+NICENESS = 10
+
 Prepare = Callable[[NDArray[Any], str, int], NDArray[np.float32]]
 
 
@@ -77,6 +80,7 @@ class Scoring:
 def main() -> None:
     """Answer until the pipe closes."""
     questions, answers = sys.stdin.buffer, _own_standard_output()
+    _step_back()
     try:
         _serve(questions, answers)
     except Exception:  # the end of the process: the client sees the pipe close and reads the log
@@ -105,6 +109,21 @@ def _load(frame: Frame, answers: BinaryIO) -> Scoring:
     facts = network.provider, available_providers(), runtime_version(network.provider), device_text()
     scoring.answer(Kind.READY, frame.request, *facts)
     return scoring
+
+
+def _step_back() -> None:
+    """Take the cores that the window's thread leaves: a person who scrolls goes before a score in the queue.
+
+    Before the runtime makes its threads: they inherit the priority.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel = ctypes.WinDLL("kernel32")
+        kernel.SetPriorityClass(ctypes.c_void_p(-1), BELOW_NORMAL_PRIORITY_CLASS)  # -1: this process
+    else:
+        with contextlib.suppress(OSError):
+            os.nice(NICENESS)
 
 
 def _own_standard_output() -> BinaryIO:
