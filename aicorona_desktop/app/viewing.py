@@ -16,18 +16,41 @@ from numpy.typing import NDArray
 
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.files import FileRef
-from aicorona_desktop.core.findings import Finding, Outcome
+from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.headers import Header, Vector
 from aicorona_desktop.core.score import Score
 from aicorona_desktop.core.study import Instance, LeftOut, Series, Study
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.dicom.geometry import Geometry, geometry_of, has_place
+from aicorona_desktop.dicom.protocol import SliceShown
 from aicorona_desktop.dicom.series import studies_of
-from aicorona_desktop.dicom.volume import standard_spacing_mm, to_standard_orientation
+from aicorona_desktop.dicom.volume import is_standard, standard_spacing_mm, to_standard_orientation
 from aicorona_desktop.history.store import History, HistoryError, StoredResult
 from aicorona_desktop.intake.opening import read_again
 
 Pixels = NDArray[np.int16] | Finding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownSlice:
+    """One slice in standard orientation: `pixels` int16 [rows, columns] in HU, and what lies over them.
+
+    `overlay` is uint8 [rows, bytes], one bit a pixel as `np.packbits` puts them, None where nothing lies over the
+    slice; `overlay_left_out` says that there is more which could not be read.
+    """
+
+    pixels: NDArray[np.int16]
+    overlay: NDArray[np.uint8] | None = None
+    overlay_left_out: Finding | None = None
+
+    @property
+    def overlay_bits(self) -> NDArray[np.bool_] | None:
+        """The overlay unpacked, bool [rows, columns]."""
+        if self.overlay is None:
+            return None
+        return np.unpackbits(self.overlay, axis=1, count=self.pixels.shape[1]).view(np.bool_)
+
+
 STUDIES_KEPT = 8
 """Headers of this many studies are kept: going back to one asks the disk for nothing but pixels."""
 
@@ -119,7 +142,12 @@ class FirstLook:
     slices: int
     used: tuple[int, ...]
     instance: Instance
-    pixels: Pixels
+    shown: ShownSlice | Finding
+
+    @property
+    def pixels(self) -> Pixels:
+        """The slice without what lies over it, or why there is none."""
+        return self.shown if isinstance(self.shown, Finding) else self.shown.pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +216,7 @@ class StudyReader:
             score.slices_total,
             score.slice_indices,
             instance,
-            self._pixels(instance, data),
+            self._shown(instance, data),
         )
 
     def open(self, history: History, study_instance_uid: str, stop: Callable[[], bool] = lambda: False) -> ViewedStudy:
@@ -230,24 +258,22 @@ class StudyReader:
             stop: asked before each.
         """
         broken: list[tuple[int, Finding]] = []
-
-        def items() -> Iterator[tuple[int, bytes, str, tuple[int, ...]]]:
-            for index in order:
-                if stop():
-                    return
-                instance = series.instances[index]
-                data = read_again(instance.file)
-                if isinstance(data, Finding):
-                    broken.append((index, data))
-                else:
-                    yield index, data, instance.file.sha256, (instance.header.frame,)
-
-        for index, _, answer in self._reading().read_slices(items()):
+        for index, _, answer in self._reading().read_slices(_items(series, order, stop, broken)):
             yield from _drained(broken)
             if isinstance(answer, Finding):
                 yield index, answer
             else:
                 yield index, to_standard_orientation(answer.hounsfield, series.instances[index].header)
+        yield from _drained(broken)
+
+    def shown_slices(
+        self, series: ViewedSeries, order: Iterable[int], stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, ShownSlice | Finding]]:
+        """Yield slices as `slices` does, with the overlays that come with them."""
+        broken: list[tuple[int, Finding]] = []
+        for index, _, answer in self._reading().show_slices(_items(series, order, stop, broken)):
+            yield from _drained(broken)
+            yield index, _standing(answer, series.instances[index].header)
         yield from _drained(broken)
 
     def _reading(self) -> Reader:
@@ -258,12 +284,10 @@ class StudyReader:
                 self._reader = self._make_reader()
             return self._reader
 
-    def _pixels(self, instance: Instance, data: bytes) -> Pixels:
+    def _shown(self, instance: Instance, data: bytes) -> ShownSlice | Finding:
         item = (None, data, instance.file.sha256, (instance.header.frame,))
-        _, _, answer = next(self._reading().read_slices([item]))
-        if isinstance(answer, Finding):
-            return answer
-        return to_standard_orientation(answer.hounsfield, instance.header)
+        _, _, answer = next(self._reading().show_slices([item]))
+        return _standing(answer, instance.header)
 
     def _examine(self, uid: str, files: tuple[FileRef, ...], stop: Callable[[], bool]) -> None:
         """Examine the files whose headers aren't at hand."""
@@ -324,6 +348,33 @@ def opposite(direction: Vector) -> Vector:
 
 def _turned(direction: Vector, sign: float) -> Vector:
     return opposite(direction) if sign < 0 else direction
+
+
+def _items(
+    series: ViewedSeries, order: Iterable[int], stop: Callable[[], bool], broken: list[tuple[int, Finding]]
+) -> Iterator[tuple[int, bytes, str, tuple[int, ...]]]:
+    """Yield what the reader needs of each slice in this order; those whose file is gone go to `broken`."""
+    for index in order:
+        if stop():
+            return
+        instance = series.instances[index]
+        data = read_again(instance.file)
+        if isinstance(data, Finding):
+            broken.append((index, data))
+        else:
+            yield index, data, instance.file.sha256, (instance.header.frame,)
+
+
+def _standing(answer: SliceShown | Finding, header: Header) -> ShownSlice | Finding:
+    """Turn a slice and what lies over it into the standard orientation."""
+    if isinstance(answer, Finding):
+        return answer
+    left_out = next((one for one in answer.findings if one.reason is Reason.OVERLAY_LEFT_OUT), None)
+    overlay = answer.overlay
+    if overlay is not None and not is_standard(header):
+        bits = np.unpackbits(overlay, axis=1, count=answer.hounsfield.shape[1])
+        overlay = np.packbits(to_standard_orientation(bits, header), axis=1)
+    return ShownSlice(to_standard_orientation(answer.hounsfield, header), overlay, left_out)
 
 
 def _drained(broken: list[tuple[int, Finding]]) -> Iterator[tuple[int, Finding]]:

@@ -124,6 +124,7 @@ class Reason(Enum):
     NAME_MISSING = "The patient name is missing."
     PATIENT_ID_MISSING = "The patient ID is missing: identity is not certain."
     BAD_DATE = "A date is missing or not a date ({name})."
+    OVERLAY_LEFT_OUT = "An overlay in the image contradicts its own header; it is not shown."
     VALUE_ODD = "{name} breaks its VR (value representation); it was left out."
     SAME_ID_OTHER_NAME = "One patient ID stands with different names in this study."
     TWO_PATIENTS = "Two patients (patient IDs) stand in one study."

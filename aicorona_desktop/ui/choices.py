@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QByteArray, QObject, QTimer, Signal
 
 from aicorona_desktop.core.settings import Settings, load_settings, save_settings
 from aicorona_desktop.core.user_settings import UserSettings, load_user_settings, save_user_settings
 from aicorona_desktop.ui.jobs import Jobs
+
+T = TypeVar("T")
 
 LANE = "settings"
 LAYOUT_KEPT_AFTER_MS = 1000  # a column under the mouse changes its width a hundred times
@@ -28,6 +31,7 @@ class SiteChoices(QObject):
     def __init__(self, value: Settings, folder: Path, jobs: Jobs, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.value = value
+        self._kept = value
         self._folder = folder
         self._jobs = jobs
 
@@ -46,13 +50,22 @@ class SiteChoices(QObject):
         changed = _differences(self.value, value)
         if changed:
             self.value = value
-            self._jobs.run(lambda: save_settings(value, self._folder), _kept, lane=LANE)
+            self._jobs.run(partial(_saved, value, save_settings, self._folder), self._has_kept, lane=LANE)
             self.changed.emit(changed)
 
     def restore(self, *names: str) -> None:
         """Put settings back to what they ship with."""
         shipped = Settings()
         self.change(**{name: getattr(shipped, name) for name in names})
+
+    def flush(self) -> None:
+        """Keep what is not on the disk yet; after the jobs were closed. Raises SettingsError."""
+        if self.value != self._kept:
+            save_settings(self.value, self._folder)
+            self._kept = self.value
+
+    def _has_kept(self, value: Settings) -> None:
+        self._kept = value
 
 
 class UserChoices(QObject):
@@ -63,6 +76,7 @@ class UserChoices(QObject):
     def __init__(self, value: UserSettings, folder: Path, jobs: Jobs, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.value = value
+        self._kept = value
         self._folder = folder
         self._jobs = jobs
         self._later = QTimer(self, singleShot=True, interval=LAYOUT_KEPT_AFTER_MS)
@@ -110,10 +124,11 @@ class UserChoices(QObject):
         self.change(layout=MappingProxyType({}))
 
     def flush(self) -> None:
-        """Keep at once what waits; before the jobs are closed."""
-        if self._later.isActive():
-            self._later.stop()
+        """Keep what is not on the disk yet; after the jobs were closed. Raises UserSettingsError."""
+        self._later.stop()
+        if self.value != self._kept:
             save_user_settings(self.value, self._folder)
+            self._kept = self.value
 
     def own_keys(self) -> dict[str, tuple[str, ...]]:
         """Return the keys that the user has set, by the name of the action."""
@@ -125,8 +140,10 @@ class UserChoices(QObject):
 
     def _keep(self) -> None:
         self._later.stop()
-        value = self.value
-        self._jobs.run(lambda: save_user_settings(value, self._folder), _kept, lane=LANE)
+        self._jobs.run(partial(_saved, self.value, save_user_settings, self._folder), self._has_kept, lane=LANE)
+
+    def _has_kept(self, value: UserSettings) -> None:
+        self._kept = value
 
 
 def _differences(old: Any, new: Any) -> frozenset[str]:
@@ -134,5 +151,6 @@ def _differences(old: Any, new: Any) -> frozenset[str]:
     return frozenset(name for name in names if getattr(old, name) != getattr(new, name))
 
 
-def _kept(_: None) -> None:
-    pass
+def _saved(value: T, save: Callable[[T, Path], None], folder: Path) -> T:
+    save(value, folder)
+    return value

@@ -45,6 +45,7 @@ class ContributionList(QWidget):
         self.table.setTabKeyNavigation(False)
         self.table.verticalHeader().hide()
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.go = QPushButton(self)
         self.go.setObjectName("go_to_slice")
         layout = QVBoxLayout(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QDialogButtonBox, QFormLayout, QLineEdit, QPlainTextEdit, QWidget
 
 from aicorona_desktop.ui.context import Context
@@ -24,7 +24,7 @@ class EscalationDialog(Sheet):
         self.add_heading(who)
         self.told = QLineEdit(self)
         self.told.setPlaceholderText(translate("EscalationDialog", "Such as: Dr Silva, by telephone"))
-        self.note = note_field(self)
+        self.note = NoteField(self)
         self.initials = QLineEdit(initials, self)
         form = QFormLayout()
         rows: tuple[tuple[str, QWidget], ...] = (
@@ -66,12 +66,23 @@ class EscalationDialog(Sheet):
         allow_saving(self.buttons, missing)
 
 
-def note_field(parent: QWidget) -> QPlainTextEdit:
-    """Return a field for a few lines of text; Tab leaves it."""
-    field = QPlainTextEdit(parent)
-    field.setTabChangesFocus(True)
-    field.setFixedHeight(field.fontMetrics().lineSpacing() * NOTE_LINES + 2 * field.frameWidth() + 8)
-    return field
+class NoteField(QPlainTextEdit):
+    """A field for a few lines of text, as high as these whatever the size of text; Tab leaves it."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setTabChangesFocus(True)
+        self._fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Grow with the text."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit()
+
+    def _fit(self) -> None:
+        margin = round(self.document().documentMargin())
+        self.setFixedHeight(self.fontMetrics().lineSpacing() * NOTE_LINES + 2 * (self.frameWidth() + margin))
 
 
 def save_or_not(sheet: Sheet) -> QDialogButtonBox:

@@ -107,7 +107,8 @@ class _Part(QWidget):
     def show_text(self, text: str, sign: str, colour: str, keeper: ThemeKeeper) -> None:
         self.full_text = text
         self.setVisible(bool(text))
-        self._sign.setPixmap(icon(sign, keeper.theme, colour).pixmap(QSize(18, 18)))
+        side = round(self.fontMetrics().height() * 1.1)
+        self._sign.setPixmap(icon(sign, keeper.theme, colour).pixmap(QSize(side, side)))
         self._words.setText(text)
         self.setToolTip(text)
         self.setAccessibleName(text)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from PySide6.QtCore import QCoreApplication, QItemSelectionModel, QModelIndex, Qt, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QItemSelectionModel, QModelIndex, QSize, Qt, QTimer
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QButtonGroup,
@@ -57,14 +57,17 @@ T = TypeVar("T")
 PAGE = 200
 TYPING_MS, CHANGED_MS = 150, 300
 ENTRY = Qt.ItemDataRole.UserRole
-SPLITTER = "history/splitter"
+SPLITTER, TABLE = "history/splitter", "history/columns"
+SIDE_LETTERS, READER_LETTERS = 44, 26
+NARROWEST = 960
+"""No window is narrower: the lines that filters and buttons need are counted at this width."""
 STUDY_ACTIONS = ("open", "outcome", "told", "note", "compare", "take_back")
 WIDTHS = {
     HistoryColumn.IDENTITY: 26,
     HistoryColumn.AGE_SEX: 9,
     HistoryColumn.STUDY_TIME: 17,
     HistoryColumn.ARRIVED: 17,
-    HistoryColumn.SCORE: 12,
+    HistoryColumn.SCORE: 16,
     HistoryColumn.STATE: 14,
     HistoryColumn.READER: 30,
     HistoryColumn.OUTCOME: 24,
@@ -93,14 +96,23 @@ class HistoryPlace(Place):
 
     # --- place -----------------------------------------------------------------------------------------------------
 
+    def minimumSizeHint(self) -> QSize:
+        """Return what is needed in the narrowest window, not as narrow as the place could be."""
+        layout = self.layout()
+        if layout is None:
+            return super().minimumSizeHint()
+        width = layout.minimumSize().width()
+        return QSize(width, layout.minimumHeightForWidth(max(width, NARROWEST)))
+
     def enter(self) -> None:
         """Read the list anew."""
         self.read()
         self.backups.look()
 
     def leave(self) -> None:
-        """Remember how the place is divided."""
+        """Remember how place and columns are divided."""
         self.context.user.remember(SPLITTER, self.splitter.saveState())
+        self.context.user.remember(TABLE, self.table.horizontalHeader().saveState())
 
     def end(self) -> None:
         """Record what still waits for its turn."""
@@ -131,7 +143,6 @@ class HistoryPlace(Place):
         self.reader = QLineEdit(self, clearButtonEnabled=True)
         self.reader.setPlaceholderText(self.tr("Read by (initials)"))
         self.reader.setAccessibleName(self.tr("Read by, initials"))
-        self.reader.setMaximumWidth(22 * self.fontMetrics().averageCharWidth())
         self.with_outcome = QToolButton(self)
         self.with_outcome.setText(self.tr("With outcome"))
         self.with_outcome.setToolTip(self.tr("A test, a report or a follow-up was entered later"))
@@ -160,10 +171,8 @@ class HistoryPlace(Place):
         rows = self.table.verticalHeader()
         rows.hide()
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        rows.setDefaultSectionSize(max(32, round(1.8 * self.fontMetrics().height())))
-        letter = self.fontMetrics().averageCharWidth()
-        for number, column in enumerate(HistoryColumn):
-            self.table.setColumnWidth(number, WIDTHS[column] * letter)
+        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeading | Qt.AlignmentFlag.AlignVCenter)
+        self.table.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
 
     def _make_trail(self) -> None:
         self.who = QLabel(self, textFormat=Qt.TextFormat.PlainText)
@@ -175,6 +184,8 @@ class HistoryPlace(Place):
         self.list = QListWidget(self)
         self.list.setAccessibleName(self.tr("What became of the study, oldest first"))
         self.list.setWordWrap(True)
+        self.list.setSpacing(3)
+        self.list.setAlternatingRowColors(True)
         self.list.setResizeMode(QListWidget.ResizeMode.Adjust)
         self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -187,6 +198,7 @@ class HistoryPlace(Place):
     def _lay_out(self) -> None:
         line = QHBoxLayout()
         line.setContentsMargins(6, 0, 6, 6)
+        line.setSpacing(6)
         line.addWidget(self.reader)
         line.addWidget(self.with_outcome)
         line.addStretch(1)
@@ -198,6 +210,7 @@ class HistoryPlace(Place):
         for widget in (self.who, self.buttons, self.answer):
             column.addWidget(widget)
         column.addWidget(self.list, 1)
+        self._side = side
         self.splitter = QSplitter(Qt.Orientation.Horizontal, self)
         self.splitter.addWidget(self.table)
         self.splitter.addWidget(side)
@@ -205,6 +218,8 @@ class HistoryPlace(Place):
         self.splitter.setStretchFactor(1, 2)
         self.splitter.setChildrenCollapsible(False)
         self.splitter.restoreState(self.context.user.recalled(SPLITTER))
+        self._fit()
+        self.table.horizontalHeader().restoreState(self.context.user.recalled(TABLE))
         foot = QHBoxLayout()
         foot.setContentsMargins(6, 2, 6, 4)
         foot.addWidget(self.last_backup, 1)
@@ -215,6 +230,23 @@ class HistoryPlace(Place):
         layout.addLayout(line)
         layout.addWidget(self.splitter, 1)
         layout.addLayout(foot)
+
+    def _fit(self, letter_before: int = 0) -> None:
+        """Size by the letters what holds text; columns keep the proportions that the user has given them."""
+        letter = self.fontMetrics().averageCharWidth()
+        self.reader.setFixedWidth(READER_LETTERS * letter)
+        self._side.setMinimumWidth(SIDE_LETTERS * letter)
+        self.table.verticalHeader().setDefaultSectionSize(max(32, round(1.8 * self.fontMetrics().height())))
+        for number, column in enumerate(HistoryColumn):
+            before = self.table.columnWidth(number) * letter // letter_before if letter_before else 0
+            self.table.setColumnWidth(number, before or WIDTHS[column] * letter)
+        self._letter = letter
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Grow with the text."""
+        super().changeEvent(event)
+        if event.type() is QEvent.Type.FontChange and hasattr(self, "_letter"):
+            self._fit(self._letter)
 
     def _connect(self) -> None:
         context, actions = self.context, self.context.actions

@@ -250,11 +250,12 @@ class ImportDialog(QDialog):
         table.verticalHeader().setVisible(False)
         table.setTabKeyNavigation(False)
         header = table.horizontalHeader()
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setSectionResizeMode(_REASON, QHeaderView.ResizeMode.Stretch)
         letter = table.fontMetrics().averageCharWidth()
-        for column, letters in ((_FILE, 44), (_FATE, 24), (_REASON, 60)):
+        for column, letters in ((_FILE, 34), (_FATE, 26), (_STUDY, 8)):
             table.setColumnWidth(column, letters * letter)
-        header.setStretchLastSection(True)
         return table
 
     def _lay_out(self) -> None:
@@ -278,7 +279,7 @@ class ImportDialog(QDialog):
         all_of_it.addWidget(self.table)
         all_of_it.addLayout(buttons)
         letter = self.fontMetrics()
-        self.resize(110 * letter.averageCharWidth(), 26 * letter.height())
+        self.resize(140 * letter.averageCharWidth(), 28 * letter.height())
 
     def show_imports(self, summaries: Sequence[ImportSummary]) -> None:
         """Take the imports to choose from, the newest first, and show that."""

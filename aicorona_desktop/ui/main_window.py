@@ -533,8 +533,8 @@ class MainWindow(QWidget):
         """End places, jobs and services, in this order, each whatever became of those before; once."""
         with contextlib.ExitStack() as backwards:
             backwards.callback(self.services.close)
+            backwards.callback(self._keep_settings)
             backwards.callback(self.jobs.close, CLOSE_S)
-            backwards.callback(self._keep_user_settings)
             for place in self.places.values():
                 backwards.callback(place.end)
             if self._in_front in self.places:
@@ -544,9 +544,10 @@ class MainWindow(QWidget):
             self.places = {}
             self.context = None
 
-    def _keep_user_settings(self) -> None:
-        with contextlib.suppress(AicoronaError):  # what can't be kept was not worth staying open for
-            self.user.flush()
+    def _keep_settings(self) -> None:
+        for choices in (self.user, self.site):
+            with contextlib.suppress(AicoronaError):  # what can't be kept is not worth staying open for
+                choices.flush()
 
     def _opened_sheet(self, sheet: QDialog) -> QDialog:
         sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -115,7 +115,8 @@ class _Bar(QFrame):
     def show_text(self, text: NoticeText, keeper: ThemeKeeper) -> None:
         self.text = text
         name, colour = _SIGNS[text.level]
-        self._sign.setPixmap(icon(name, keeper.theme, colour).pixmap(QSize(20, 20)))
+        side = round(self.fontMetrics().height() * 1.2)
+        self._sign.setPixmap(icon(name, keeper.theme, colour).pixmap(QSize(side, side)))
         self._sign.setAccessibleName(_level_words(text.level))
         self._words.setText(text.sentence)
         self._words.setAccessibleName(text.sentence)

@@ -11,7 +11,7 @@ from aicorona_desktop.history.store import OutcomeKind
 from aicorona_desktop.history.values import OUTCOME_VALUES
 from aicorona_desktop.ui.context import Context
 from aicorona_desktop.ui.dialogs import Sheet
-from aicorona_desktop.ui.escalation_dialog import allow_saving, note_field, save_or_not
+from aicorona_desktop.ui.escalation_dialog import NoteField, allow_saving, save_or_not
 from aicorona_desktop.ui.recorder import Entry
 
 translate = QCoreApplication.translate
@@ -62,7 +62,7 @@ class OutcomeDialog(Sheet):
         self.dated.setCalendarPopup(True)
         self.dated.setEnabled(False)
         self.has_date.toggled.connect(self.dated.setEnabled)
-        self.note = note_field(self)
+        self.note = NoteField(self)
         self.initials = QLineEdit(initials, self)
         self._lay_out()
         self.buttons = save_or_not(self)

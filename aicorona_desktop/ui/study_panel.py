@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication, QPalette
 from PySide6.QtWidgets import (
     QFrame,
     QLabel,
@@ -67,12 +67,27 @@ class ClassBar(QWidget):
         self.bar = QProgressBar(self)
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)
+        self.bar.installEventFilter(self)
+        self._colour_bar()
         self.bar.setFixedHeight(self.fontMetrics().height() // 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(1)
         layout.addWidget(self.label)
         layout.addWidget(self.bar)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Give the bar the colour of bars again when the look has changed."""
+        if watched is self.bar and event.type() is QEvent.Type.PaletteChange:
+            self._colour_bar()
+        return super().eventFilter(watched, event)
+
+    def _colour_bar(self) -> None:
+        """Fill the bar with the accent: the colour of a selection is too faint for it (ux.md 15: 3 to 1)."""
+        palette = self.bar.palette()
+        if palette.color(QPalette.ColorRole.Highlight) != palette.color(QPalette.ColorRole.Accent):
+            palette.setColor(QPalette.ColorRole.Highlight, palette.color(QPalette.ColorRole.Accent))
+            self.bar.setPalette(palette)
 
     def show_value(self, name: str, value: float) -> None:
         """Show a model output from 0 to 1."""

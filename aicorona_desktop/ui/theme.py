@@ -20,6 +20,7 @@ from aicorona_desktop.ui.choices import UserChoices
 SMALLEST_PERCENT, LARGEST_PERCENT, STEP_PERCENT = 80, 200, 10
 TARGET_PX = 32
 RING_PX = 2
+ICON_PX = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ QToolTip { background: $raised; color: $text; border: 1px solid $line; padding: 
 QPushButton, QToolButton { min-height: ${inner}px; padding: 3px 12px; border: 1px solid $line; border-radius: 6px;
   background: $raised; color: $text; }
 QToolButton { padding: 3px 8px; }
+QPushButton { icon-size: ${icon}px; }
 QPushButton:hover, QToolButton:hover { border-color: $accent; }
 QPushButton:pressed, QToolButton:pressed, QPushButton:checked, QToolButton:checked { background: $selection;
   color: $selection_text; border-color: $accent; }
@@ -175,10 +177,10 @@ def palette_of(theme: Theme) -> QPalette:
     return palette
 
 
-def sheet_of(theme: Theme) -> str:
-    """Return the style sheet; its heights are in device-independent pixels and grow with the text by themselves."""
+def sheet_of(theme: Theme, text_percent: int = 100) -> str:
+    """Return the style sheet, in device-independent pixels; what holds text grows with it by itself."""
     colours = {name: getattr(theme, name) for name in Theme.__slots__ if name != "dark"}
-    return _SHEET.substitute(colours, target=TARGET_PX, inner=TARGET_PX - 8)
+    return _SHEET.substitute(colours, target=TARGET_PX, inner=TARGET_PX - 8, icon=ICON_PX * text_percent // 100)
 
 
 def luminance(colour: str) -> float:
@@ -222,7 +224,7 @@ class ThemeKeeper(QObject):
         font.setPointSizeF(self._points * self._user.value.text_percent / 100)
         self._application.setFont(font)
         self._application.setPalette(palette_of(self.theme))
-        self._application.setStyleSheet(sheet_of(self.theme))
+        self._application.setStyleSheet(sheet_of(self.theme, self._user.value.text_percent))
         self.changed.emit()
 
     def resize_text(self, steps: int) -> None:

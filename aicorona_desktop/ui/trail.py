@@ -130,20 +130,16 @@ def _states(trail: Trail) -> Iterator[TrailEntry]:
 
 
 def _scores(trail: Trail, *, covered: bool) -> Iterator[TrailEntry]:
-    oldest_first = tuple(reversed(trail.results))
-    for place, one in enumerate(oldest_first):
-        title = (
-            translate("Trail", "Preliminary model score")
-            if one.score.preliminary
-            else translate("Trail", "Model score")
-        )
-        if covered:
-            yield TrailEntry(one.recorded_at, Kind.RESULT, title, _covered(), one)
-            continue
+    """A final score is compared with the final one before it; a preliminary one is of fewer slices anyway."""
+    before: StoredResult | None = None
+    for one in reversed(trail.results):
+        is_final = not one.score.preliminary
+        title = translate("Trail", "Model score") if is_final else translate("Trail", "Preliminary model score")
         lines = [result_text(one)]
-        if place:
-            lines.append(compared_text(oldest_first[place - 1], one))
-        yield TrailEntry(one.recorded_at, Kind.RESULT, title, "\n".join(lines), one)
+        if before is not None and is_final:
+            lines.append(compared_text(before, one))
+        yield TrailEntry(one.recorded_at, Kind.RESULT, title, _covered() if covered else "\n".join(lines), one)
+        before = one if is_final else before
 
 
 def _said(trail: Trail) -> Iterator[TrailEntry]:

@@ -28,7 +28,7 @@ from aicorona_desktop.core.rows import Row
 from aicorona_desktop.history.store import Escalation, History, Verdict, Viewing
 from aicorona_desktop.ui import worklist_words as words
 from aicorona_desktop.ui.context import Context
-from aicorona_desktop.ui.escalation_dialog import EscalationDialog, note_field
+from aicorona_desktop.ui.escalation_dialog import EscalationDialog, NoteField
 from aicorona_desktop.ui.fold import Line, Lines, wrap
 from aicorona_desktop.ui.recorder import Entry, recorder_of
 
@@ -107,6 +107,7 @@ class Choice(QGroupBox):
         self._buttons = {key: QRadioButton(text, self) for key, text in answers.items()}
         column = QVBoxLayout(self)
         column.setSpacing(0)
+        column.setContentsMargins(6, 0, 6, 2)
         for key, button in self._buttons.items():
             button.setObjectName(f"answer_{key}")
             button.setAutoExclusive(False)
@@ -207,7 +208,7 @@ class VerdictPanel(QWidget):
         self.co_rads.addItem(translate("VerdictPanel", "not given"), None)
         for number in CO_RADS:
             self.co_rads.addItem(str(number), number)
-        self.note = note_field(self)
+        self.note = NoteField(self)
         self.initials = QLineEdit(self._context.person(), self)
         self.initials.setMaxLength(16)
         self.standing, self.told = Lines("verdict_standing"), Lines("verdict_told")
@@ -221,7 +222,9 @@ class VerdictPanel(QWidget):
     def _lay_out(self) -> None:
         inside = QWidget()
         column = QVBoxLayout(inside)
+        column.setSpacing(4)
         form = QFormLayout()
+        form.setVerticalSpacing(4)
         fields: tuple[tuple[str, QWidget], ...] = (
             (translate("VerdictPanel", "CO-RADS (optional)"), self.co_rads),
             (translate("VerdictPanel", "Note"), self.note),
@@ -244,6 +247,8 @@ class VerdictPanel(QWidget):
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.area.setWidget(inside)
+        self.area.viewport().setAutoFillBackground(False)
+        inside.setAutoFillBackground(False)
         # What is being saved, and of whom, never scrolls away.
         foot = QVBoxLayout()
         foot.setContentsMargins(9, 4, 9, 6)
@@ -457,7 +462,7 @@ class VerdictPanel(QWidget):
             lines.append(Line(translate("VerdictPanel", "Not saved yet. {key} saves.").format(key=key), strong=True))
         said = facts.standing
         if said is not None:
-            lines.append(Line(verdict_text(said), translate("VerdictPanel", "Saved")))
+            lines.append(Line(saved_text(said), translate("VerdictPanel", "Saved")))
             if not facts.row.read_at:
                 lines.append(Line(translate("VerdictPanel", "Files came later: the study waits to be read again.")))
         elif facts.verdicts:
@@ -494,15 +499,23 @@ class VerdictPanel(QWidget):
         return max((one for one in (now, before) if one is not None), default=None)
 
     def _seen_text(self) -> str:
-        share = self._share() if self._facts is not None else None
+        is_saved = self.answer.says_something and self.answer == self._own()
+        share = self._share() if self._facts is not None and not is_saved else None
         return "" if share is None or share >= FEW_SEEN else seen_text(share)
 
 
 # --- words ---------------------------------------------------------------------------------------------------------
 
 
+def saved_text(said: Verdict) -> str:
+    """Return a verdict in words, with the time of its saving."""
+    return translate("VerdictPanel", "{verdict}, {time}").format(
+        verdict=verdict_text(said), time=words.moment_text(said.at)
+    )
+
+
 def verdict_text(said: Verdict) -> str:
-    """Return a verdict in words: what, what to do, CO-RADS, note, how much was seen, by whom and when."""
+    """Return a verdict in words: what, what to do, CO-RADS, note, how much was seen, by whom."""
     parts = [words.impression_word(said.impression), words.action_word(said.action)]
     if said.co_rads is not None:
         parts.append(translate("VerdictPanel", "CO-RADS {number}").format(number=said.co_rads))
@@ -510,7 +523,7 @@ def verdict_text(said: Verdict) -> str:
         parts.append(translate("VerdictPanel", "“{note}”").format(note=said.note))
     if said.slices_seen is not None and said.slices_seen < FEW_SEEN:
         parts.append(seen_text(said.slices_seen))
-    parts += [said.initials, words.moment_text(said.at)]
+    parts.append(said.initials)
     return ", ".join(part for part in parts if part)
 
 
@@ -520,14 +533,14 @@ def seen_text(share: float) -> str:
 
 
 def escalation_text(entry: Escalation) -> str:
-    """Return who was told, with the note, by whom and when."""
-    parts = (entry.told, entry.note, entry.initials, words.moment_text(entry.at))
-    return ", ".join(part for part in parts if part)
+    """Return who was told, with the note, and by whom."""
+    return ", ".join(part for part in (entry.told, entry.note, entry.initials) if part)
 
 
 def _told_line(entry: Escalation) -> Line:
     label = translate("VerdictPanel", "Taken back") if entry.taken_back else translate("VerdictPanel", "Told")
-    return Line(escalation_text(entry), label)
+    text = translate("VerdictPanel", "{entry}, {time}")
+    return Line(text.format(entry=escalation_text(entry), time=words.moment_text(entry.at)), label)
 
 
 def _save_word() -> str:

@@ -45,7 +45,7 @@ class Counts:
 
 
 def count_studies(history: History, now: datetime, policy: Policy) -> Counts:
-    """Count the studies on the list.
+    """Count the studies on the list, one question at a time: others who read the history come in between.
 
     Raises:
         HistoryError: the history can't be read.
@@ -55,20 +55,19 @@ def count_studies(history: History, now: datetime, policy: Policy) -> Counts:
         return history.lane_counts(now, policy, Filter(**wanted)).wanted  # type: ignore[arg-type]
 
     done, point = frozenset({State.DONE}), policy.operating_point
-    with history.at_one_moment():
-        studies = count()
-        return Counts(
-            studies=studies,
-            scored=count(states=done),
-            flagged=None if point is None else count(states=done, flagged_from=point),
-            doubtful=count(states=done, doubtful=True),
-            one_slice=count(states=done, one_slice=True),
-            unsuitable=count(unsuitable=True),
-            read=studies - count(unread=True),
-            judged=count(judged=True),
-            differ=count(differ=True),
-            with_outcome=count(has_outcome=True),
-        )
+    studies = count()
+    return Counts(
+        studies=studies,
+        scored=count(states=done),
+        flagged=None if point is None else count(states=done, flagged_from=point),
+        doubtful=count(states=done, doubtful=True),
+        one_slice=count(states=done, one_slice=True),
+        unsuitable=count(unsuitable=True),
+        read=studies - count(unread=True),
+        judged=count(judged=True),
+        differ=count(differ=True),
+        with_outcome=count(has_outcome=True),
+    )
 
 
 class VerificationPlace(Place):
@@ -152,7 +151,7 @@ class VerificationPlace(Place):
         def work() -> tuple[Counts, SiteVerification | None]:
             return count_studies(reading, now, policy), reading.site_verification(pack.sha256)
 
-        self.context.jobs.run(work, self._show, self.say.emit, key="verification", owner=self)
+        self.context.jobs.run(work, self._show, self.say.emit, lane="counts", key="verification", owner=self)
 
     def _show(self, found: tuple[Counts, SiteVerification | None]) -> None:
         counts, verification = found

@@ -177,12 +177,6 @@ def middle_of(used: Sequence[int], slices: int) -> int:
     return used[len(used) // 2] if used else slices // 2
 
 
-def neighbour(current: int, among: Sequence[int], step: int) -> int | None:
-    """Return the next (1) or previous (-1) of some indices, seen from here; None where there is none."""
-    candidates = [index for index in among if (index - current) * step > 0]
-    return min(candidates, key=lambda index: abs(index - current), default=None)
-
-
 # --- window ------------------------------------------------------------------------------------------------------
 
 

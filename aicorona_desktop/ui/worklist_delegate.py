@@ -7,7 +7,7 @@ from datetime import timedelta
 from math import cos, pi, sin
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen, QPolygonF
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPen, QPolygonF
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
 from aicorona_desktop.core.rows import Lane, Row
@@ -140,7 +140,7 @@ class WorklistDelegate(QStyledItemDelegate):
             _draw_fold(painter, _mirrored(box, whole, option), heading.folded, option, self._ink)
         mark = _square(whole, 2 * PADDING + size, size * 0.8)
         draw_lane(painter, _mirrored(mark, whole, option), heading.lane, self._lane_colour(heading.lane))
-        font = option.font
+        font = QFont(option.font)
         font.setBold(True)
         painter.setFont(font)
         painter.setPen(self._ink)
@@ -182,7 +182,7 @@ class WorklistDelegate(QStyledItemDelegate):
 
     def _two(self, painter: QPainter, option: QStyleOptionViewItem, first: str, second: str) -> None:
         """Draw two texts: one above the other where lines are that high, else side by side."""
-        if not self.two_lines:
+        if not self.two_lines or not (first and second):
             self._plain(painter, option, "  ".join(part for part in (first, second) if part))
             return
         half = option.rect.height() // 2
@@ -230,14 +230,17 @@ class WorklistDelegate(QStyledItemDelegate):
         covered = self._model.is_covered(row)
         text = words.score_text(row, covered=covered)
         score = words.score_of(row)
-        if score is None or covered:
-            self._plain(painter, option, text or "–")
-            return
-        number, _, rest = text.partition(" ")
         metrics = option.fontMetrics
         inner = option.rect.adjusted(PADDING, 0, -PADDING, 0)
-        wide, beside = metrics.horizontalAdvance("100"), metrics.horizontalAdvance("prelim. ")
-        font = option.font
+        wide, beside = metrics.horizontalAdvance("100"), metrics.horizontalAdvance("prelim. ") + PADDING // 2
+        if score is None or covered:
+            if text:
+                self._plain(painter, option, text)
+            else:
+                painter.drawText(QRect(inner.left(), inner.top(), wide + 2, inner.height()), _RIGHT, "–")
+            return
+        number, _, rest = text.partition(" ")
+        font = QFont(option.font)  # a copy: the option hands out its own, and the next text is drawn with that
         font.setBold(True)
         painter.setFont(font)
         painter.drawText(QRect(inner.left(), inner.top(), wide + 2, inner.height()), _RIGHT, number)
@@ -268,6 +271,8 @@ class WorklistDelegate(QStyledItemDelegate):
         draw_note(painter, box, self._colour("caution"))
         painter.setPen(self._ink)
         rest = option.rect.adjusted(2 * PADDING + int(size), 0, -PADDING, 0)
+        if option.fontMetrics.horizontalAdvance(text) > rest.width() and not row.rests_on_one_slice:
+            text = words.notes_number(row)
         shown = option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideRight, rest.width())
         _text(painter, _mirrored_rect(rest, option.rect, option), option, shown)
 

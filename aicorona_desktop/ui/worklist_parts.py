@@ -44,15 +44,20 @@ class Banner(QFrame):
         self.removed.hide()
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 2, 12, 2)
-        layout.addWidget(self.text)
+        layout.addWidget(self.text, 1)
         layout.addWidget(self.button)
-        layout.addStretch(1)
+        layout.addStretch()
         layout.addWidget(self.removed)
         self.hide()
 
     def say(self, text: str, action: str = "") -> None:
         """Say a sentence, with a button if there is something to do; "" takes the line away."""
         self.text.setText(text)
+        self.text.setWordWrap(not action)  # a sentence gets the line; the few words before a button stay beside it
+        layout = self.layout()
+        assert isinstance(layout, QHBoxLayout)
+        layout.setStretch(0, 0 if action else 1)
+        layout.setStretch(2, 1 if action else 0)
         self.button.setText(action)
         self.button.setVisible(bool(action))
         self._show_if_needed()

@@ -29,7 +29,7 @@ _FILLED_BY = {
 }
 """Columns whose contents have a length: as wide as this text and their heading."""
 
-_SHARES = {Column.IDENTITY: 32, Column.SERIES: 11, Column.NOTES: 14, Column.READER: 18}
+_SHARES = {Column.IDENTITY: 26, Column.SERIES: 10, Column.NOTES: 17, Column.READER: 21}
 """How the rest of the width is shared; each gets at least that many half letters."""
 
 MINIMUM_COLUMN = 24

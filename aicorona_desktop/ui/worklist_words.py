@@ -287,6 +287,11 @@ def notes_text(row: Row) -> str:
     return ", ".join(parts)
 
 
+def notes_number(row: Row) -> str:
+    """Return how many notes a row has, the own one among them: what fits where their words don't."""
+    return number_text(len(row.findings) + bool(row.note))
+
+
 def series_text(row: Row) -> str:
     """Return which series was used: number and description, as far as the files state them."""
     if not row.series_instance_uid:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from aicorona_desktop.core.settings import Order, Settings, SettingsError, load_
 from aicorona_desktop.core.user_settings import MouseScheme, Preset, Theme, UserSettings, load_user_settings
 from aicorona_desktop.ui import settings_pages as pages
 from aicorona_desktop.ui.actions import VIEWER, Actions
-from aicorona_desktop.ui.choices import SiteChoices, UserChoices
+from aicorona_desktop.ui.choices import LANE, SiteChoices, UserChoices
 from aicorona_desktop.ui.identity import CODE_LENGTH, Identities, shown_name, site_key
 from aicorona_desktop.ui.jobs import Jobs
 from aicorona_desktop.ui.settings_dialog import KeyEditor, PresetEditor, SettingsDialog, WatchedFolders
@@ -49,8 +50,9 @@ class Room:
 
     def kept(self) -> None:
         """Wait until the disk has what was changed."""
-        self.user.flush()
         assert self.jobs.close()
+        self.user.flush()
+        self.site.flush()
 
 
 @pytest.fixture
@@ -72,6 +74,16 @@ def test_a_change_is_told_and_kept_under_its_name(qtbot: QtBot, room: Room):
 
     assert heard == [frozenset({"wait_cap_minutes"})]
     qtbot.waitUntil(lambda: load_settings(room.folder).wait_cap_minutes == 90)
+
+
+def test_a_change_right_before_the_end_is_kept(room: Room):
+    room.jobs.run(lambda: time.sleep(0.2), lambda _: None, lane=LANE)  # the disk is slow
+    room.site.change(wait_cap_minutes=90)
+    room.user.change(initials="AB")
+    room.kept()
+
+    assert load_settings(room.folder).wait_cap_minutes == 90
+    assert load_user_settings(room.folder).initials == "AB"
 
 
 def test_a_value_out_of_its_range_changes_nothing(room: Room):

@@ -92,12 +92,6 @@ def test_the_same_layout_twice_is_the_single_one_again() -> None:
     )
 
 
-def test_the_next_of_some_slices_is_the_nearest_on_that_side() -> None:
-    assert states.neighbour(10, (3, 9, 14, 30), 1) == 14
-    assert states.neighbour(10, (3, 9, 14, 30), -1) == 9
-    assert states.neighbour(30, (3, 9), 1) is None
-
-
 # --- presets --------------------------------------------------------------------------------------------------------
 
 
