@@ -37,6 +37,7 @@ UNFINISHED: dict[str, str] = {}
 OLDEST, TOO_NEW = (3, 11), (3, 15)
 WRONG_USE, SETUP_FAILED = 2, 3
 TRAIN_VARIABLE = "AICORONA_CI_TRAIN"
+SMALL_TORCH = "torch==2.13.0"  # looked for in its build for the CPU alone, a tenth of the usual one's size
 
 # Everything with compiled code that the program loads: one import of each shows what the system lacks.
 PROBE = (
@@ -312,7 +313,7 @@ def check(arguments: list[str]) -> int:
         ("ruff check", [python, "-m", "ruff", "check", "."]),
         ("import contracts", [str(script_folder(VENV) / "lint-imports"), "--no-cache"]),
         ("mypy", [python, "-m", "mypy"]),
-        *training_steps(python, os.environ.get(TRAIN_VARIABLE, "")),
+        *training_steps(python, os.environ.get(TRAIN_VARIABLE) or small_torch(python)),
         ("tests", [python, "-m", "pytest"]),
         ("wheel builds and starts", [python, str(Path(__file__).resolve()), "wheel"]),
     ]
@@ -329,13 +330,24 @@ def check(arguments: list[str]) -> int:
     return 0
 
 
+def small_torch(python: str) -> str:
+    """Return the requirement of PyTorch where pip's settings give its build for the CPU alone, else nothing."""
+    pip = [python, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-deps", "--quiet", "--no-input"]
+    asked = [*pip, "--disable-pip-version-check", "--report", "-", SMALL_TORCH]
+    done = subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    with contextlib.suppress(ValueError, KeyError, IndexError):
+        if "+cpu" in json.loads(done.stdout)["install"][0]["metadata"]["version"]:
+            return SMALL_TORCH
+    return ""
+
+
 def training_steps(python: str, wish: str) -> list[tuple[str, list[str]]]:
     """Return the step that installs the training extra, if it is wished for.
 
-    `wish` is empty for no; 1 for the build of PyTorch that your pip settings give, which can be several
+    `wish` is 0 or empty for no; 1 for the build of PyTorch that your pip settings give, which can be several
     gigabytes; or the requirement to install, such as torch==2.13.0.
     """
-    if not wish:
+    if wish in {"", "0"}:
         return []
     torch = "torch" if wish == "1" else wish
     pip = [python, "-m", "pip", "install", "--quiet", "--no-input", "--no-build-isolation"]
