@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, cast
@@ -207,6 +207,9 @@ class Recipe:
     notes: tuple[str, ...] = ()
     sections: tuple[tuple[str, str], ...] = ()  # heading and text, for the card
     operating_points: tuple[packs.OperatingPoint, ...] = ()
+    not_set: str = "Not set: the list is ordered, no study is called positive."  # why there is no operating point
+    record: Mapping[str, object] = field(default_factory=dict)  # more for model.json: hashes, tables
+    files: Mapping[str, bytes] = field(default_factory=dict)  # more for the folder, with their hashes in model.json
 
 
 def export_pack(
@@ -226,11 +229,7 @@ def export_pack(
         ExportError: the graph isn't the network, or there is such a pack already: a pack never changes.
         PackError: the pack doesn't load.
     """
-    if not (packs.NAME.fullmatch(recipe.name) and packs.VERSION.fullmatch(recipe.version)):
-        raise ExportError("A pack's name is small letters and hyphens; its version is numbers and dots.")
-    final = out / f"{recipe.name}-{recipe.version}"
-    if final.exists():
-        raise ExportError("There is a pack of this name and version already; give it another version.")
+    final = check_names(out, recipe.name, recipe.version)
     weights = {name: values.numpy() for name, values in network.state_dict().items()}
     normalisation = NORMALISATIONS[recipe.normalisation]
     model = model_bytes(weights, normalisation, recipe.input_size, half=recipe.half)
@@ -239,7 +238,8 @@ def export_pack(
     statistics = None if statistics_slices is None else feature_statistics(model, *statistics_slices)
     bias = tuple(float(value) for value in weights["classifier.bias"])
     description = _description(recipe, model, bias, proof, half_report(weights))
-    files = {packs.MODEL_FILE: model, packs.CARD_FILE: _card(recipe, description, statistics).encode()}
+    card = _card(recipe, description, statistics).encode()
+    files = {packs.MODEL_FILE: model, packs.CARD_FILE: card, **recipe.files}
     if statistics is not None:
         rows = np.vstack((statistics.mean, statistics.components))
         files[packs.STATISTICS_FILE] = rows.astype("<f4").tobytes()
@@ -249,6 +249,20 @@ def export_pack(
     files[DESCRIPTION_FILE] = (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode()
     _write_folder(final, files)
     return packs.load_pack(final)
+
+
+def check_names(out: Path, name: str, version: str) -> Path:
+    """Return the folder that a pack will have.
+
+    Raises:
+        ExportError: names that the program would refuse, or there is such a pack already: a pack never changes.
+    """
+    if not (packs.NAME.fullmatch(name) and packs.VERSION.fullmatch(version)):
+        raise ExportError("A pack's name is small letters and hyphens; its version is numbers and dots.")
+    final = out / f"{name}-{version}"
+    if final.exists():
+        raise ExportError("There is a pack of this name and version already; give it another version.")
+    return final
 
 
 def model_bytes(weights: Weights, normalisation: Normalisation, input_size: int, *, half: bool = True) -> bytes:
@@ -333,6 +347,7 @@ def _description(
         "measured": recipe.measured,
         "licences": recipe.licences,
         "notes": recipe.notes,
+        **recipe.record,
     }
 
 
@@ -358,7 +373,7 @@ def _card(recipe: Recipe, description: Mapping[str, object], statistics: packs.F
         ("Measured", _listed(recipe.measured)),
         ("Limits", _listed(recipe.notes)),
         ("Licences", _listed(recipe.licences)),
-        ("Operating point", "\n".join(points) or "Not set: the list is ordered, no study is called positive."),
+        ("Operating point", _listed(tuple(points)) if points else recipe.not_set),
         ("Unlike the training data", distance),
         (
             "Input and answer",

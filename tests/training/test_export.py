@@ -26,8 +26,12 @@ from aicorona_desktop.model.onnx_check import OPERATORS, PackError  # noqa: E402
 from aicorona_desktop.model.pack import load_pack  # noqa: E402
 from aicorona_desktop.training import export  # noqa: E402
 from aicorona_desktop.training.__main__ import main  # noqa: E402
+from aicorona_desktop.training.config import Data  # noqa: E402
+from aicorona_desktop.training.evaluating import Exported, Subject  # noqa: E402
 from aicorona_desktop.training.graph import NORMALISATIONS, ExportError, build_graph, half_report  # noqa: E402
 from aicorona_desktop.training.network import EfficientNetB3, block_plans, same_padding  # noqa: E402
+from aicorona_desktop.training.release import compared  # noqa: E402
+from tests.training.made_up import hounsfield, record, store_of  # noqa: E402
 
 torch.set_num_threads(1)  # many small layers: on a machine that is busy a second thread costs more than it gives
 SIZE = 96
@@ -41,6 +45,8 @@ RECIPE = export.Recipe(
     normalisation="imagenet",
     status="untrained",
 )
+
+LABELLED = ((4, "normal"), (5, "cp"), (6, "covid"), (7, "covid"))  # phantom slices, told apart by nobody
 
 MONAI_STAGES = [
     "r1_k3_s11_e1_i32_o16_se0.25",
@@ -125,6 +131,26 @@ def test_the_graph_is_the_network_borders_included_whether_stored_in_16_or_32_bi
 
     proof.check(half=False)  # a checkpoint of 16 bits loses nothing by being stored in them
     assert proof.cam_error_border < 1e-3
+
+
+def test_the_exported_file_calls_every_slice_as_pytorch_does_and_another_file_is_refused(
+    network: EfficientNetB3, weights: dict[str, np.ndarray], tmp_path: Path
+):
+    rows = [(record(at, label, kind="hounsfield", scan="", split="tune"), hounsfield(at)) for at, label in LABELLED]
+    store = store_of(tmp_path, iter(rows))
+    data, units = Data("window-1", "imagenet", "all"), store.units("tune", "all")
+    model = export.model_bytes(weights, IMAGENET, SIZE, half=False)
+    turned = dict(weights) | {"classifier.weight": weights["classifier.weight"][::-1].copy()}
+    other = export.model_bytes(turned, IMAGENET, SIZE, half=False)
+
+    agreement, maps = compared(
+        network, Subject("same", Exported(model, (0, 0, 0), SIZE, "imagenet"), data, SIZE), store, units
+    )
+
+    assert (agreement.slices, agreement.same_top_class, len(maps)) == (4, 4, 4)
+    assert agreement.lowest_cosine > 0.9999
+    with pytest.raises(ExportError, match="another class is the most probable"):
+        compared(network, Subject("other", Exported(other, (0, 0, 0), SIZE, "imagenet"), data, SIZE), store, units)
 
 
 def test_a_wrong_normalisation_or_a_wrong_padding_fails_the_proof(
@@ -232,7 +258,7 @@ def test_the_command_line_says_in_a_sentence_what_is_wrong(tmp_path: Path, capsy
     arguments = ["--out", tmp_path, "--name", "mine", "--version", "1", "--input-size", SIZE]
     arguments += ["--preparation", "window-1", "--normalisation", "grey", "--weights", checkpoint]
 
-    assert main(["export", *map(str, arguments)]) == 1
+    assert main(["export", *map(str, arguments)]) == 2
     assert capsys.readouterr().err.startswith("The checkpoint can't be read")
 
 
