@@ -108,8 +108,9 @@ def _cells(row: Row, code: str) -> dict[str, object]:
 def _co_rads(history: History, row: Row) -> int | None:
     if row.read_at is None:
         return None
-    standing = [one for one in history.verdicts(row.study_instance_uid) if not one.taken_back]
-    return standing[-1].co_rads if standing else None
+    said = [one for one in history.verdicts(row.study_instance_uid) if not one.taken_back]
+    by_reader = [one for one in said if one.initials.casefold() == row.read_by.casefold()]
+    return by_reader[-1].co_rads if by_reader else None
 
 
 def _safe(value: object) -> str:

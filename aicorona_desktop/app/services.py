@@ -121,6 +121,7 @@ def running(wishes: Wishes, listener: Callable[[Event], None], told: Callable[[s
         if reader_only:
             yield Running(None, history, pack, maps, settings, place, reader_only)
             return
+        _tell_imports_cut_off(history, told)
         engine = _started(stack, wishes, pack, history, listener=listener, maps=maps, resident=True)
         engine.resume()
         if history.backup_is_due and wishes.kept:
@@ -163,6 +164,13 @@ def _opened(place: Path) -> tuple[History, str]:
 def _tell_opening(history: History, told: Callable[[str], None]) -> None:
     for notice in history.notices:
         told(notice)
+
+
+def _tell_imports_cut_off(history: History, told: Callable[[str], None]) -> None:
+    """Say which imports ended with the program before all was read, once."""
+    for batch in history.unfinished_imports():
+        told(f"Reading “{batch.label}” was cut off when the program ended; read it again to have all its files.")
+        history.end_import(batch.number, stopped=True)
 
 
 def _started(

@@ -26,7 +26,9 @@ from aicorona_desktop.dicom.protocol import SliceShown
 from aicorona_desktop.dicom.series import studies_of
 from aicorona_desktop.dicom.volume import is_standard, standard_spacing_mm, to_standard_orientation
 from aicorona_desktop.history.store import History, HistoryError, StoredResult
+from aicorona_desktop.history.values import IdentityChoice
 from aicorona_desktop.intake.opening import read_again
+from aicorona_desktop.triage.identities import settled
 
 Pixels = NDArray[np.int16] | Finding
 
@@ -244,7 +246,8 @@ class StudyReader:
                 lost.append(LeftOut(file, examined, study_instance_uid=study_instance_uid))
             else:
                 instances.extend(one for one in examined if one.header.study_instance_uid == study_instance_uid)
-        return _viewed(study_instance_uid, instances, tuple(lost), _result(history, study_instance_uid))
+        choice = history.identity_choice(study_instance_uid)
+        return _viewed(study_instance_uid, instances, tuple(lost), _result(history, study_instance_uid), choice)
 
     def slices(
         self, series: ViewedSeries, order: Iterable[int], stop: Callable[[], bool] = lambda: False
@@ -389,8 +392,14 @@ def _result(history: History, study_instance_uid: str) -> StoredResult | None:
         return None
 
 
-def _viewed(uid: str, instances: list[Instance], lost: tuple[LeftOut, ...], result: StoredResult | None) -> ViewedStudy:
-    study = next((one for one in studies_of(instances) if one.study_instance_uid == uid), None)
+def _viewed(
+    uid: str,
+    instances: list[Instance],
+    lost: tuple[LeftOut, ...],
+    result: StoredResult | None,
+    choice: IdentityChoice | None,
+) -> ViewedStudy:
+    study = next((settled(one, choice) for one in studies_of(instances) if one.study_instance_uid == uid), None)
     shown = [] if study is None else [one for series in study.series for one in _series_to_view(series, result)]
     if study is None or not shown:
         raise ViewingError(_why_nothing(lost))
@@ -410,7 +419,8 @@ def _series_to_view(series: Series, result: StoredResult | None) -> Iterator[Vie
     """Yield the slices of a series, and its readable other images (localizers, reformats) as one of their own."""
     if series.instances:
         yield _series(series, series.instances, result)
-    others = [Instance(one.file, one.header) for one in series.left_out if one.header is not None]
+    readable = (one for one in series.left_out if one.finding.reason is not Reason.OTHER_IDENTITY)
+    others = [Instance(one.file, one.header) for one in readable if one.header is not None]
     others = [one for one in others if _has_picture(one.header)]
     if others:
         others.sort(key=lambda one: (one.header.instance_number or 0, one.identity))

@@ -171,6 +171,13 @@ def print_worklist(console: Console, rows: Sequence[Row], pack: Pack | None = No
     console.print(table)
 
 
+def print_removed(console: Console, count: int) -> None:
+    """Say how many studies a person has taken off the list; nothing where there are none."""
+    if count:
+        studies = "1 study was" if count == 1 else f"{count} studies were"
+        console.print(f"{studies} taken off the list by a person; the history still holds them.")
+
+
 def _patient(row: Row) -> str:
     return row.patient_name.replace("^", " ").strip() or row.patient_id or "(no name)"
 

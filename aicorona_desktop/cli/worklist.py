@@ -19,7 +19,7 @@ from aicorona_desktop.cli.options import (
     existing_history,
     site_settings,
 )
-from aicorona_desktop.cli.report import Facts, give_json, print_worklist, study_object
+from aicorona_desktop.cli.report import Facts, give_json, print_removed, print_worklist, study_object
 from aicorona_desktop.core.rows import Row
 from aicorona_desktop.core.settings import Order, Settings
 from aicorona_desktop.history.store import History
@@ -50,11 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
         settings = replace(settings, order=Order(arguments.order))
     now = datetime.now(UTC)
     with History.open(existing_history(arguments), read_only=True) as history:
-        rows = history.rows(read_since=now - timedelta(days=arguments.days))
+        known = history.rows(read_since=now - timedelta(days=arguments.days))
+        rows = [row for row in known if row.removed_at is None]
         ranked = rank(rows, now, policy_of(settings, _operating_point(settings)))
         objects = [study_object(row, _facts(history, row)) for row in ranked] if arguments.json is not None else []
     if arguments.json != PRINTED:
         print_worklist(Console(), ranked)
+        print_removed(Console(), len(known) - len(rows))
     if arguments.json is not None:
         give_json(arguments.json, objects)
     return 0

@@ -128,6 +128,8 @@ class Reason(Enum):
     VALUE_ODD = "{name} breaks its VR (value representation); it was left out."
     SAME_ID_OTHER_NAME = "One patient ID stands with different names in this study."
     TWO_PATIENTS = "Two patients (patient IDs) stand in one study."
+    IDENTITY_CHOSEN = "Two identities stood in this study; a person has chosen which one stands."
+    OTHER_IDENTITY = "Left out: the file carries another identity than the one that a person has chosen."
     SERIES_IN_TWO_STUDIES = "One series UID stands in two studies."
     UID_CONFLICT = "Two files have the same UID but different bytes (conflict); a person must choose."
     # --- what kind of object ---------------------------------------------------------------------------------

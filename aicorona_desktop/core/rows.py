@@ -45,7 +45,9 @@ class Row:
     in order. `findings` are all reasons and warnings of the study. `impression`, `action`, `read_by` (initials)
     and `note` are the newest that stand; `outcome` is the class that later truth names, `rt_pcr` the latest
     result of that test (`history.values`). `slices_scored` of `slices_total` are those of the score shown.
-    `removed_at` is when a person took the row off the list.
+    `removed_at` is when a person took the row off the list. `result` is the number of the score shown,
+    `revision` how often late files had reopened the study. `name_read_as` is the name as a person has had it
+    decoded, for display only.
     """
 
     study_instance_uid: str
@@ -94,3 +96,6 @@ class Row:
     rt_pcr_negative: bool = False
     first_opened_at: datetime | None = None
     removed_at: datetime | None = None
+    result: int | None = None
+    revision: int = 0
+    name_read_as: str = ""

@@ -61,21 +61,25 @@ class UserSettings:
     """What one user likes.
 
     `text_percent` is the size of texts, 80 to 200. `keys` are key sequences by the name of an action, only where
-    they differ from the default; `layout` what windows, splitters and columns remember, as text by name.
-    `acknowledged` are the packs (SHA-256) for which this user has read what the program is not.
+    they differ from the default; `mouse_bindings` what a button or wheel does, only where the scheme has it otherwise;
+    `wheel_steps` how many slices a notch goes, 1 to 10; `layout` what windows, splitters and columns remember, as text
+    by name. `acknowledged` are the packs (SHA-256) for which this user has read what the program is not.
     """
 
     theme: Theme = Theme.SYSTEM
     text_percent: int = 100
     initials: str = ""
     mouse_scheme: MouseScheme = MouseScheme.WINDOW_ON_LEFT
+    mouse_bindings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     wheel_reversed: bool = False
+    wheel_steps: int = 1
     drag_speed: DragSpeed = DragSpeed.NORMAL
     presets: tuple[Preset, ...] = ()
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     colour_map: str = "cividis"
     map_opacity_percent: int = 35
     corner_text: str = "all"
+    image_overlays: bool = True
     two_line_rows: bool = False
     last_place: str = "worklist"
     acknowledged: tuple[str, ...] = ()
@@ -83,6 +87,7 @@ class UserSettings:
 
     def __post_init__(self) -> None:
         _require(80 <= self.text_percent <= 200, "The text size must be 80 to 200 percent.")
+        _require(1 <= self.wheel_steps <= 10, "A notch of the wheel must go 1 to 10 slices.")
         _require(0 <= self.map_opacity_percent <= 100, "The opacity must be 0 to 100 percent.")
 
     def with_layout(self, name: str, value: str) -> UserSettings:
@@ -155,13 +160,16 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "text_percent": _whole,
     "initials": _text,
     "mouse_scheme": MouseScheme,
+    "mouse_bindings": _texts_by_name,
     "wheel_reversed": _flag,
+    "wheel_steps": _whole,
     "drag_speed": DragSpeed,
     "presets": lambda values: tuple(map(_preset, values)),
     "keys": _texts_by_name,
     "colour_map": _text,
     "map_opacity_percent": _whole,
     "corner_text": _text,
+    "image_overlays": _flag,
     "two_line_rows": _flag,
     "last_place": _text,
     "acknowledged": lambda values: tuple(map(_text, values)),

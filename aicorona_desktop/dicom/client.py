@@ -34,10 +34,12 @@ from aicorona_desktop.dicom.protocol import (
     DiscDirectory,
     Examined,
     MemberRead,
+    NamesRead,
     Picture,
     ReaderError,
     Ready,
     SliceRead,
+    SliceShown,
     answer_value,
     request_frames,
 )
@@ -95,7 +97,7 @@ class _Request:
 
     @property
     def answers(self) -> int:
-        return len(self.frames) if self.ask is Ask.READ else 1
+        return len(self.frames) if self.ask.is_of_frames else 1
 
     @property
     def done(self) -> bool:
@@ -103,7 +105,7 @@ class _Request:
 
     @property
     def frames_left(self) -> tuple[int, ...]:
-        return self.frames[self.answered :] if self.ask is Ask.READ else self.frames
+        return self.frames[self.answered :] if self.ask.is_of_frames else self.frames
 
     def give(self, value: object) -> None:
         """Add an answer."""
@@ -201,6 +203,22 @@ class Reader:
         for key, frame, value in self._answers(requests):
             yield key, frame, value if isinstance(value, Finding) else cast("SliceRead", value)
 
+    def show_slices(
+        self, items: Iterable[tuple[Key, bytes, str, tuple[int, ...]]]
+    ) -> Iterator[tuple[Key, int, SliceShown | Finding]]:
+        """Read frames as `read_slices` does, with the overlays that come with them: what the viewer asks for."""
+        requests = (
+            (key, _Request(Ask.SHOW, data, sha256, (SliceShown, Finding), frames))
+            for key, data, sha256, frames in items
+        )
+        for key, frame, value in self._answers(requests):
+            yield key, frame, value if isinstance(value, Finding) else cast("SliceShown", value)
+
+    def names(self, data: bytes, sha256: str) -> tuple[str, ...] | Finding:
+        """Return the patient's name of a file as each of `protocol.CHARACTER_SETS` reads it, "" where none does."""
+        value = self._answer(_Request(Ask.NAMES, data, sha256, (NamesRead, Finding)))
+        return value if isinstance(value, Finding) else cast("NamesRead", value).names
+
     def disc_directory(self, data: bytes, sha256: str) -> DiscDirectory:
         """Return what a DICOMDIR names; nothing and a warning where it cannot be read."""
         value = self._answer(_Request(Ask.DIRECTORY, data, sha256, (DiscDirectory, Finding)))
@@ -267,7 +285,7 @@ class Reader:
                 if not asked:
                     return
                 key, request = asked[0]
-                for frame in request.frames if request.ask is Ask.READ else (0,):
+                for frame in request.frames if request.ask.is_of_frames else (0,):
                     yield key, frame, self._next_value(request)
                 asked.popleft()
         finally:  # the caller may have lost interest
@@ -338,7 +356,7 @@ class Reader:
     def _deadline_s(self, request: _Request) -> float:
         """How long to wait for the next answer, from now: the reader is at work on nothing else."""
         limits = self.limits
-        seconds = limits.slice_s if request.ask is Ask.READ else limits.file_s
+        seconds = limits.slice_s if request.ask.is_of_frames else limits.file_s
         if request.late:
             seconds = min(seconds, limits.retry_s)
         return seconds + (len(request.content) / limits.bytes_a_second if request.answered == 0 else 0)

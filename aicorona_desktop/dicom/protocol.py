@@ -57,6 +57,13 @@ class Ask(IntEnum):
     MEMBER = 5
     PICTURE = 6
     PART = 7  # bytes of the request that follows
+    SHOW = 8  # as READ, with what lies over the pixels
+    NAMES = 9  # the patient's name in every set of CHARACTER_SETS
+
+    @property
+    def is_of_frames(self) -> bool:
+        """Whether each frame that is asked for gets an answer of its own."""
+        return self in (Ask.READ, Ask.SHOW)
 
 
 class Answer(IntEnum):
@@ -71,6 +78,8 @@ class Answer(IntEnum):
     MEMBER = 71
     PICTURE = 72
     PART = 73  # bytes of the answer that follows
+    SHOWN = 74
+    NAMES = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,33 @@ class SliceRead:
 
     hounsfield: NDArray[np.int16]
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceShown:
+    """One slice as SliceRead, and the overlays over it: uint8 [rows, bytes], one bit a pixel, the highest first.
+
+    `overlay` is None where nothing lies over the slice.
+    """
+
+    hounsfield: NDArray[np.int16]
+    findings: tuple[Finding, ...]
+    overlay: NDArray[np.uint8] | None
+
+
+CHARACTER_SETS: tuple[str, ...] = (
+    *("utf-8", "gb18030", "big5", "shift_jis", "iso2022_jp", "euc_kr"),
+    *("cp1251", "koi8_r", "iso8859_5", "cp1252", "iso8859_2", "iso8859_3", "iso8859_4", "iso8859_9"),
+    *("cp1253", "cp1255", "cp1256", "iso8859_7", "iso8859_8", "iso8859_6", "tis_620"),
+)
+"""How a name may be written that its file states wrongly: what DICOM knows, and what scanners write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamesRead:
+    """The patient's name as each of CHARACTER_SETS reads its bytes, "" where they are none of that set."""
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +180,8 @@ VALUES: dict[Answer, type] = {
     Answer.READY: Ready,
     Answer.EXAMINED: Examined,
     Answer.SLICE: SliceRead,
+    Answer.SHOWN: SliceShown,
+    Answer.NAMES: NamesRead,
     Answer.LEFT: Finding,
     Answer.DIRECTORY: DiscDirectory,
     Answer.ARCHIVE: ArchiveListed,
@@ -248,9 +286,14 @@ def _plausible_header(header: Header, frames: int) -> bool:
 _uids_of = attrgetter(*(each.name for each in fields(Header) if each.name.endswith("_uid")))
 
 
-def _plausible_slice(read: SliceRead) -> bool:
+def _plausible_slice(read: SliceRead | SliceShown) -> bool:
     sizes: tuple[int, ...] = read.hounsfield.shape
     return min(sizes) >= SMALLEST_SLICE_PX and max(sizes) <= LARGEST_SLICE_PX
+
+
+def _plausible_shown(shown: SliceShown) -> bool:
+    rows, columns = shown.hounsfield.shape
+    return _plausible_slice(shown) and (shown.overlay is None or shown.overlay.shape == (rows, (columns + 7) // 8))
 
 
 def _plausible_picture(picture: Picture) -> bool:
@@ -267,6 +310,8 @@ def _plausible_archive(listed: ArchiveListed) -> bool:
 _PLAUSIBLE: dict[type, Callable[[Any], bool]] = {
     Examined: _plausible_examined,
     SliceRead: _plausible_slice,
+    SliceShown: _plausible_shown,
+    NamesRead: lambda read: len(read.names) == len(CHARACTER_SETS),
     Picture: _plausible_picture,
     ArchiveListed: _plausible_archive,
 }

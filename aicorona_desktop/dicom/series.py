@@ -16,6 +16,7 @@ from functools import lru_cache
 from aicorona_desktop.core.files import FileRef
 from aicorona_desktop.core.findings import Finding, Outcome, Reason, worst
 from aicorona_desktop.core.headers import Header
+from aicorona_desktop.core.identities import plain_name
 from aicorona_desktop.core.study import Instance, LeftOut, Series, SeriesChoice, Study
 from aicorona_desktop.dicom.gate import check_series, may_be_scored, merged, series_names_chest, uses_contrast
 from aicorona_desktop.dicom.geometry import Geometry, feet_first, geometry_of, has_place, natural
@@ -121,18 +122,12 @@ def _identity_findings(instances: list[Instance], others: list[LeftOut]) -> Iter
     headers = [instance.header for instance in instances]
     patients = {header.patient_id.strip() for header in headers} | {item.patient_id.strip() for item in others}
     issuers = {header.issuer_of_patient_id.strip() for header in headers}
-    names = {_plain_name(header.patient_name) for header in headers}
+    names = {plain_name(header.patient_name) for header in headers}
     one_id, one_name = len(patients - {""}) == 1, len(names - {""}) <= 1
     if len(patients - {""}) > 1 or len(issuers - {""}) > 1 or not (one_id or one_name):
         yield Finding(Outcome.UNSUITABLE, Reason.TWO_PATIENTS)
     elif not one_name:
         yield Finding(Outcome.WARNED, Reason.SAME_ID_OTHER_NAME)
-
-
-def _plain_name(name: str) -> str:
-    """The alphabetic group without case and empty components: what differs by spelling alone is one name."""
-    components = (part.strip() for part in re.split(r"[\^ ]", name.split("=")[0]))
-    return " ".join(part.casefold() for part in components if part)
 
 
 def _series(uid: str, members: list[Instance], refused: list[LeftOut], conflicts: set[str]) -> Series:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from aicorona_desktop.core.headers import Header, Vector
 
+Scalar = TypeVar("Scalar", bound=np.generic)
+
 _UPRIGHT = (False, False, False)
 
 
-def to_standard_orientation(hounsfield: NDArray[np.int16], header: Header) -> NDArray[np.int16]:
+def to_standard_orientation(hounsfield: NDArray[Scalar], header: Header) -> NDArray[Scalar]:
     """Turn a slice so that rows run to the patient's left and columns to the back.
 
     Only flips and 90 degree turns: no value is interpolated. A slice that is no axial one (its normal over
     45 degrees off the axis from feet to head) or has no orientation is returned as it is.
 
     Args:
-        hounsfield: int16 of shape (rows, columns), as stored.
+        hounsfield: int16 of shape (rows, columns), as stored; or anything else that lies over those pixels.
         header: the header of that slice.
 
     Returns:
-        int16, contiguous; the same array when nothing has to be turned, with the two sides exchanged
+        Of the same kind, contiguous; the same array when nothing has to be turned, with the two sides exchanged
         when rows and columns are.
     """
     transposed, upside_down, mirrored = _turns(header)

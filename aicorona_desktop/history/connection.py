@@ -41,6 +41,10 @@ class HistoryError(AicoronaError):
     """The history could not be opened, read or written, or what it holds has been changed."""
 
 
+class StudyError(HistoryError):
+    """What was to be recorded of one study, or is recorded of it, can't be right; the rest of the history is well."""
+
+
 def journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
     """Return WAL where this SQLite has the fix of the WAL-reset bug (lost pages), else DELETE.
 

@@ -80,6 +80,12 @@ class Imports(Ledger):
             ).fetchall()
             return tuple(_batch(connection, one) for one in found)
 
+    def unfinished_imports(self) -> tuple[ImportBatch, ...]:
+        """Return the imports that have begun and not ended: under way, or cut off with the program."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT * FROM import_batch WHERE ended_at IS NULL ORDER BY sequence")
+            return tuple(_batch(connection, one) for one in found.fetchall())
+
     def import_files(self, number: int) -> tuple[ImportedFile, ...]:
         """Return what became of every file of an import, in the order of its reading."""
         with self._reading() as connection:

@@ -348,7 +348,44 @@ def m002_for_the_window(connection: sqlite3.Connection) -> None:
         connection.execute(sql)
 
 
-STEPS: tuple[Step, ...] = (m001_tables, m002_for_the_window)
+_IDENTITIES = (
+    # Display only: the name as a person has had it read; '' where it stands as the file gives it.
+    "ALTER TABLE study ADD COLUMN name_read_as TEXT NOT NULL DEFAULT ''",
+    # The character set is a name of ours (dicom.protocol). Taken back by a later row, never removed.
+    """CREATE TABLE name_reading (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        character_set TEXT NOT NULL,
+        patient_name TEXT NOT NULL,
+        initials TEXT NOT NULL,
+        takes_back INTEGER UNIQUE REFERENCES name_reading(sequence),
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX name_reading_study ON name_reading(study)",
+    # seen is a JSON list of [patient ID, issuer, name]. Taken back by a later row, never removed.
+    """CREATE TABLE identity_choice (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        patient_id TEXT NOT NULL,
+        issuer_of_patient_id TEXT NOT NULL,
+        patient_name TEXT NOT NULL,
+        whole INTEGER NOT NULL CHECK (whole IN (0, 1)),
+        seen TEXT NOT NULL,
+        initials TEXT NOT NULL,
+        takes_back INTEGER UNIQUE REFERENCES identity_choice(sequence),
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX identity_choice_study ON identity_choice(study)",
+)
+
+
+def m003_identities(connection: sqlite3.Connection) -> None:
+    """Add which of two identities stands, and how a name is read."""
+    for sql in _IDENTITIES:
+        connection.execute(sql)
+
+
+STEPS: tuple[Step, ...] = (m001_tables, m002_for_the_window, m003_identities)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from datetime import date, datetime
 
+from aicorona_desktop.core.identities import PatientIdentity
 from aicorona_desktop.history import queries, standing, trails
-from aicorona_desktop.history.connection import HistoryError
+from aicorona_desktop.history.connection import HistoryError, StudyError
 from aicorona_desktop.history.ledger import Ledger
 from aicorona_desktop.history.recording import text_of
 from aicorona_desktop.history.values import (
     OUTCOME_VALUES,
     AuditEntry,
     Escalation,
+    IdentityChoice,
+    NameReading,
     OutcomeKind,
     StoredMeasure,
     StudyNote,
@@ -44,15 +48,19 @@ class People(Ledger):
         slices_seen: float | None = None,
         map_seen: bool | None = None,
         at: datetime | None = None,
+        result: int | None = None,
+        revision: int | None = None,
     ) -> int:
         """Record a person's impression or action; return the verdict's number, for taking it back.
 
         Impressions: `normal`, `cp`, `covid`, `cannot_judge`; actions: `now`, `routine`, `repeat`. The study
         counts as read from here on; `cannot_judge` keeps it with those that need a person. `slices_seen` is the
-        share of slices that had been on the screen; `map_seen`, where not told, is what the viewings say.
+        share of slices that had been on the screen; `map_seen`, where not told, is what the viewings say. `result`
+        is the number of the score on the screen (None: none), `revision` that of its files: the answer belongs to
+        these, whatever has come since; without both, to what stands now.
 
         Raises:
-            HistoryError: neither is given, or a key or number is unknown.
+            HistoryError: neither is given, a key or number is unknown, or the score is another study's.
         """
         if not (impression or action):
             raise HistoryError("A verdict needs an impression or an action.")
@@ -70,6 +78,8 @@ class People(Ledger):
                 "initials": text_of(initials),
                 "at": at_text,
             }
+            if result is not None or revision is not None:
+                said |= trails.beside_what(connection, study, result, revision)
             verdict = trails.say(connection, "verdict", study, said)
             standing.set_verdict(connection, study)
             standing.set_note(connection, study)
@@ -172,6 +182,88 @@ class People(Ledger):
         """Return the notes on a study, oldest first, those taken back among them."""
         with self._reading() as connection:
             return trails.notes(connection, study_instance_uid)
+
+    # --- whose study it is -------------------------------------------------------------------------------------
+
+    def choose_identity(
+        self,
+        study_instance_uid: str,
+        identity: PatientIdentity,
+        seen: Sequence[PatientIdentity],
+        *,
+        whole: bool,
+        initials: str = "",
+    ) -> int:
+        """Record which of the identities `seen` in one study stands; return the choice's number.
+
+        `whole`: the files of the others are this patient's, too; otherwise they are left out of the study. It takes
+        effect when the engine looks at the study again.
+
+        Raises:
+            HistoryError: the identity is none of those seen.
+        """
+        if identity.key not in {one.key for one in seen}:
+            raise StudyError("This identity does not stand in the study; nothing was recorded.")
+        fields = [[text_of(part) for part in astuple(one)] for one in seen]
+        said: dict[str, trails.Plain] = {
+            "patient_id": text_of(identity.patient_id),
+            "issuer_of_patient_id": text_of(identity.issuer_of_patient_id),
+            "patient_name": text_of(identity.patient_name),
+            "whole": int(whole),
+            "seen": json.dumps(fields, ensure_ascii=True, separators=(",", ":")),
+            "initials": text_of(initials),
+            "at": self._at(None),
+        }
+        with self._study(study_instance_uid) as (connection, study):
+            choice = trails.say(connection, "identity_choice", study, said)
+            details = "all files are one patient's" if whole else "files of others left out"
+            self._audit(connection, "identity chosen", study, initials, details)
+            return choice
+
+    def take_back_identity(self, choice: int, initials: str = "") -> None:
+        """Take a choice between identities back; raises as `take_back_verdict`."""
+        self._take_back("identity_choice", choice, initials)
+
+    def identity_choices(self, study_instance_uid: str) -> tuple[IdentityChoice, ...]:
+        """Return the choices between identities in a study, oldest first, those taken back among them."""
+        with self._reading() as connection:
+            return trails.identity_choices(connection, study_instance_uid)
+
+    def identity_choice(self, study_instance_uid: str) -> IdentityChoice | None:
+        """Return the newest choice between identities that stands; None where nobody has chosen."""
+        standing = (one for one in reversed(self.identity_choices(study_instance_uid)) if not one.taken_back)
+        return next(standing, None)
+
+    def read_name_as(self, study_instance_uid: str, character_set: str, patient_name: str, initials: str = "") -> int:
+        """Record how the patient's name is to be shown; what the file gives stays as it is. Return the number.
+
+        Raises:
+            HistoryError: there is no name.
+        """
+        if not patient_name.strip():
+            raise StudyError("Read so, there is no name; nothing was recorded.")
+        said = {
+            "character_set": text_of(character_set),
+            "patient_name": text_of(patient_name),
+            "initials": text_of(initials),
+            "at": self._at(None),
+        }
+        with self._study(study_instance_uid) as (connection, study):
+            reading = trails.say(connection, "name_reading", study, said)
+            standing.set_name(connection, study)
+            self._audit(connection, "name read anew", study, initials, character_set)
+            return reading
+
+    def take_back_name(self, reading: int, initials: str = "") -> None:
+        """Take a reading of the name back; raises as `take_back_verdict`."""
+        self._take_back("name_reading", reading, initials)
+
+    def name_readings(self, study_instance_uid: str) -> tuple[NameReading, ...]:
+        """Return how the patient's name was read, oldest first, readings taken back among them."""
+        with self._reading() as connection:
+            return trails.name_readings(connection, study_instance_uid)
+
+    # --- measures, viewings -----------------------------------------------------------------------------------
 
     def save_measure(
         self,
@@ -284,4 +376,5 @@ def _stands_anew(connection: sqlite3.Connection, study: int) -> None:
     standing.set_verdict(connection, study)
     standing.set_outcome(connection, study)
     standing.set_note(connection, study)
+    standing.set_name(connection, study)
     standing.settle(connection, study)

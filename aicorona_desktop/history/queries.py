@@ -16,7 +16,7 @@ from aicorona_desktop.core.rows import Row, State
 from aicorona_desktop.core.score import Fragility, Score, Triple
 from aicorona_desktop.core.study import LeftOut
 from aicorona_desktop.history.audit import Plain, first_break, row_sha256
-from aicorona_desktop.history.connection import HistoryError
+from aicorona_desktop.history.connection import StudyError
 from aicorona_desktop.history.values import (
     AUDIT_FIELDS,
     RESULT_FIELDS,
@@ -71,6 +71,8 @@ _STUDY_FIELDS = (
     "rt_pcr_negative",
     "first_opened_at",
     "removed_at",
+    "result",
+    "name_read_as",
 )
 _COLUMNS = ", ".join(
     [f"study.{name} AS s_{name}" for name in _STUDY_FIELDS]
@@ -184,6 +186,9 @@ def _row(found: sqlite3.Row) -> Row:
         rt_pcr_negative=bool(found["s_rt_pcr_negative"]),
         first_opened_at=moment_or_none(found["s_first_opened_at"]),
         removed_at=moment_or_none(found["s_removed_at"]),
+        result=found["s_result"],
+        revision=found["s_revision"],
+        name_read_as=found["s_name_read_as"],
     )
     if found["r_row_sha256"] is None:
         return plain
@@ -231,7 +236,7 @@ def results(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[St
     """Return all scores of a study, newest first.
 
     Raises:
-        HistoryError: one of them was changed since it was recorded.
+        StudyError: one of them was changed since it was recorded.
     """
     found = connection.execute(
         "SELECT result.*, study.result IS NOT result.sequence AS superseded FROM result"
@@ -259,7 +264,7 @@ def _stored_result(connection: sqlite3.Connection, found: sqlite3.Row) -> Stored
         (one["slice_index"], one["identity"], one["sha256"].hex(), *_triple(one, "contribution")) for one in slices
     ]
     if not _is_unchanged(found) or row_sha256(values) != found["slices_sha256"]:
-        raise HistoryError(CHANGED)
+        raise StudyError(CHANGED)
     return StoredResult(
         number=found["sequence"],
         score=_score(found, slices),

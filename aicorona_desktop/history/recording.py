@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from math import isfinite
 
 from aicorona_desktop.core.files import FileRef
-from aicorona_desktop.core.findings import Finding
+from aicorona_desktop.core.findings import Finding, Reason
 from aicorona_desktop.core.headers import Header
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.score import CLASSES, Score
 from aicorona_desktop.core.study import LeftOut, Series, SeriesChoice, Study
 from aicorona_desktop.history.audit import FIRST, AuditFile, Plain, row_sha256
-from aicorona_desktop.history.connection import HistoryError
+from aicorona_desktop.history.connection import StudyError
 from aicorona_desktop.history.values import (
     AUDIT_FIELDS,
     RESULT_FIELDS,
@@ -63,11 +63,11 @@ class Circumstances:
 
 
 def study_number(connection: sqlite3.Connection, study_instance_uid: str) -> int:
-    """Return the number that stands for a study in the ledger; raises HistoryError where it isn't there."""
+    """Return the number that stands for a study in the ledger; raises StudyError where it isn't there."""
     found = connection.execute("SELECT sequence FROM study WHERE study_instance_uid = ?", (study_instance_uid,))
     number = found.fetchone()
     if number is None:
-        raise HistoryError(UNKNOWN_STUDY)
+        raise StudyError(UNKNOWN_STUDY)
     return int(number[0])
 
 
@@ -89,12 +89,12 @@ def text_of(foreign: str) -> str:
 def move(
     connection: sqlite3.Connection, number: int, state: State, cause: str, at: str, *, findings: str = "[]"
 ) -> None:
-    """Record the next state of a study; raises HistoryError where it can't follow."""
+    """Record the next state of a study; raises StudyError where it can't follow."""
     now = State(connection.execute("SELECT state FROM study WHERE sequence = ?", (number,)).fetchone()[0])
     if state is now:
         return
     if state not in NEXT_STATES[now]:
-        raise HistoryError(f"A study can't go from {now} to {state}.")
+        raise StudyError(f"A study can't go from {now} to {state}.")
     _append_state(connection, number, state, cause, at, findings=findings)
 
 
@@ -119,6 +119,7 @@ def record_received(connection: sqlite3.Connection, study: Study, at: str) -> bo
     sources: dict[str, int] = {}
     for series in study.series:
         _record_series(connection, number, series, sources, at)
+        _count_in(connection, number, series)
     for one in (*study.left_out, *(one for series in study.series for one in series.left_out)):
         _record_left_out(connection, number, one, sources, at)
     is_new = bool(_known_files(connection, number) - before)
@@ -142,8 +143,7 @@ def _study(connection: sqlite3.Connection, study: Study, at: str) -> int:
     changes = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(f"UPDATE study SET {changes} WHERE sequence = ?", (*columns.values(), number))  # noqa: S608
     if found is None or facts:
-        text = _search_text(connection.execute("SELECT * FROM study WHERE sequence = ?", (number,)).fetchone())
-        connection.execute("INSERT OR REPLACE INTO study_text (rowid, text) VALUES (?, ?)", (number, text))
+        set_search_text(connection, number)
     return number
 
 
@@ -181,10 +181,16 @@ def _telling_header(study: Study, left_out: Sequence[LeftOut]) -> Header | None:
     return max(headers, key=lambda header: bool(header.patient_id or header.patient_name), default=None)
 
 
+def set_search_text(connection: sqlite3.Connection, study: int) -> None:
+    """Set by which words a study is found."""
+    text = _search_text(connection.execute("SELECT * FROM study WHERE sequence = ?", (study,)).fetchone())
+    connection.execute("INSERT OR REPLACE INTO study_text (rowid, text) VALUES (?, ?)", (study, text))
+
+
 def _search_text(study: sqlite3.Row) -> str:
-    name = study["patient_name"]
+    names = [study["patient_name"], *filter(None, [study["name_read_as"]])]
     # A family and a given name are also found when typed as one word, as Chinese names are.
-    texts = [name, name.replace("^", "")]
+    texts = [text for name in names for text in (name, name.replace("^", ""))]
     keys = ("study_instance_uid", "patient_id", "accession_number", "study_id", "study_description")
     return " ".join(folded(text) for text in (*texts, *(study[key] for key in keys)))
 
@@ -219,6 +225,14 @@ def _record_series(
             )
             for one in series.instances
         ],
+    )
+
+
+def _count_in(connection: sqlite3.Connection, study: int, series: Series) -> None:
+    """Let go of the note that a slice carries another identity, where another choice has made it one of the study."""
+    connection.executemany(
+        "DELETE FROM refusal WHERE study = ? AND sha256 = ? AND code = ?",
+        [(study, bytes.fromhex(one.file.sha256), Reason.OTHER_IDENTITY.code) for one in series.instances],
     )
 
 
@@ -396,7 +410,7 @@ def _result_values(score: Score, study: sqlite3.Row) -> dict[str, Plain]:
     ):
         values |= {f"{name}_{one}": float(value) for one, value in zip(CLASSES, triple, strict=True)}
     if not all(isfinite(value) for value in values.values() if isinstance(value, float)):
-        raise HistoryError(NOT_FINITE)
+        raise StudyError(NOT_FINITE)
     return values
 
 
@@ -407,7 +421,7 @@ def _number_or_none(value: float | None) -> float | None:
 def _slice_values(score: Score) -> list[tuple[Plain, ...]]:
     """Return (index, identity, sha256, contributions) of the scored slices, by index: what their hash covers."""
     if not all(isfinite(value) for triple in score.slice_contributions for value in triple):
-        raise HistoryError(NOT_FINITE)
+        raise StudyError(NOT_FINITE)
     return sorted(
         (index, identity, sha256, *map(float, contribution))
         for index, identity, sha256, contribution in zip(

@@ -12,10 +12,13 @@ from aicorona_desktop import __version__
 from aicorona_desktop.core.lanes import Standing, finite_probabilities, model_answer, standing_of
 from aicorona_desktop.core.rows import Row
 from aicorona_desktop.core.score import CLASSES
-from aicorona_desktop.history import queries
+from aicorona_desktop.history import queries, recording
 from aicorona_desktop.history.values import OutcomeKind, time_text
 
 SETTLED_BY = "lanes settled by version"  # a key of the settings
+RULES = f"{__version__}+2"
+"""The version, and how often its rules have changed since: what was derived by other rules is derived anew."""
+
 OVER_EVERY_PROBABILITY = 2.0  # the operating point that nothing reaches
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -68,16 +71,32 @@ _STANDS = "+takes_back IS NULL AND NOT EXISTS (SELECT 1 FROM {0} AS later WHERE 
 
 
 def set_verdict(connection: sqlite3.Connection, study: int) -> None:
-    """Set what the newest verdict on the present files says that still stands, or unread."""
-    standing = connection.execute(
-        f"SELECT at, impression, action, initials FROM verdict WHERE study = ?1 AND {_STANDS.format('verdict')}"  # noqa: S608
-        " AND revision = (SELECT revision FROM study WHERE sequence = ?1)"
-        " ORDER BY sequence DESC LIMIT 1",
+    """Set what people say of the present files, or unread.
+
+    Of each person the newest verdict counts, whole: it may take away what the one before said. Impression and action
+    are then each of the newest that names one, so that one person's action leaves another's impression standing.
+    The reader is who gave the impression; where nobody has, who came last.
+    """
+    said = connection.execute(
+        f"SELECT sequence, at, impression, action, initials FROM verdict WHERE study = ?1"  # noqa: S608 - our own names
+        f" AND {_STANDS.format('verdict')} AND revision = (SELECT revision FROM study WHERE sequence = ?1)"
+        " ORDER BY sequence",
         (study,),
-    ).fetchone()
+    ).fetchall()
+    by_person = {one["initials"].casefold() or one["sequence"]: one for one in said}
+    newest_first = sorted(by_person.values(), key=lambda one: -int(one["sequence"]))
+    impression = next((one for one in newest_first if one["impression"]), None)
+    action = next((one["action"] for one in newest_first if one["action"]), "")
+    reader = impression or next(iter(newest_first), None)
     connection.execute(
         "UPDATE study SET read_at = ?, impression = ?, action = ?, read_by = ? WHERE sequence = ?",
-        (*(standing or (None, "", "", "")), study),
+        (
+            newest_first[0]["at"] if newest_first else None,
+            impression["impression"] if impression else "",
+            action,
+            reader["initials"] if reader else "",
+            study,
+        ),
     )
 
 
@@ -114,6 +133,21 @@ def set_note(connection: sqlite3.Connection, study: int) -> None:
     connection.execute("UPDATE study SET note = ? WHERE sequence = ?", (found["note"] if found else "", study))
 
 
+def set_name(connection: sqlite3.Connection, study: int) -> None:
+    """Set the name as it was read last, where that stands, and how the study is found by it."""
+    found = connection.execute(
+        f"SELECT patient_name FROM name_reading WHERE study = ? AND {_STANDS.format('name_reading')}"  # noqa: S608
+        " ORDER BY sequence DESC LIMIT 1",
+        (study,),
+    ).fetchone()
+    changed = connection.execute(
+        "UPDATE study SET name_read_as = ?1 WHERE sequence = ?2 AND name_read_as <> ?1",
+        (found["patient_name"] if found else "", study),
+    )
+    if changed.rowcount:
+        recording.set_search_text(connection, study)
+
+
 # --- all studies ----------------------------------------------------------------------------------------------
 
 
@@ -131,18 +165,20 @@ def settle_unsettled(connection: sqlite3.Connection) -> None:
 def settle_for_this_version(connection: sqlite3.Connection, now: datetime) -> None:
     """Bring what is derived to the rules of this version of the program, in one transaction."""
     found = connection.execute("SELECT value FROM setting WHERE key = ?", (SETTLED_BY,)).fetchone()
-    is_current = found is not None and found[0] == __version__
+    is_current = found is not None and found[0] == RULES
     if is_current and not is_unsettled(connection):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         if not is_current:
+            for (study,) in connection.execute("SELECT DISTINCT study FROM verdict").fetchall():
+                set_verdict(connection, study)
             for (study,) in connection.execute("SELECT sequence FROM study WHERE standing <> ''").fetchall():
                 settle(connection, study)
         settle_unsettled(connection)
         connection.execute(
             "INSERT OR REPLACE INTO setting (key, value, changed_at, changed_by) VALUES (?, ?, ?, '')",
-            (SETTLED_BY, __version__, time_text(now)),
+            (SETTLED_BY, RULES, time_text(now)),
         )
         connection.execute("COMMIT")
     except BaseException:

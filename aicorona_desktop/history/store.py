@@ -16,7 +16,7 @@ from aicorona_desktop.core.rows import Row, State
 from aicorona_desktop.core.score import Score
 from aicorona_desktop.core.study import LeftOut, SeriesChoice, Study
 from aicorona_desktop.history import backup, queries, recording, standing
-from aicorona_desktop.history.connection import HistoryError
+from aicorona_desktop.history.connection import HistoryError, StudyError
 from aicorona_desktop.history.imports import Imports
 from aicorona_desktop.history.lanes import Lanes
 from aicorona_desktop.history.ledger import NOT_READ, NOT_WRITTEN, utc_now
@@ -27,10 +27,12 @@ from aicorona_desktop.history.values import (
     Column,
     Escalation,
     Filter,
+    IdentityChoice,
     ImportBatch,
     LaneCounts,
     LaneKey,
     LanePage,
+    NameReading,
     OutcomeKind,
     Page,
     Position,
@@ -54,10 +56,12 @@ __all__ = [
     "Filter",
     "History",
     "HistoryError",
+    "IdentityChoice",
     "ImportBatch",
     "LaneCounts",
     "LaneKey",
     "LanePage",
+    "NameReading",
     "OutcomeKind",
     "Page",
     "Position",
@@ -66,6 +70,7 @@ __all__ = [
     "StateChange",
     "StoredMeasure",
     "StoredResult",
+    "StudyError",
     "StudyNote",
     "StudyOutcome",
     "Verdict",
@@ -158,7 +163,7 @@ class History(People, Imports, Lanes):
             HistoryError: the state is not one of those without a score, or can't follow.
         """
         if state not in recording.OUTCOMES:
-            raise HistoryError("A study without a score is unsuitable, refused, ignored or failed.")
+            raise StudyError("A study without a score is unsuitable, refused, ignored or failed.")
         with self._study(study_instance_uid) as (connection, study):
             if choice is not None:
                 recording.choose(connection, study, choice)

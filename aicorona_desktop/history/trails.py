@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Literal, TypedDict
 
-from aicorona_desktop.history.connection import HistoryError
+from aicorona_desktop.core.identities import PatientIdentity
+from aicorona_desktop.history.connection import StudyError
 from aicorona_desktop.history.recording import insert
 from aicorona_desktop.history.values import (
     Escalation,
+    IdentityChoice,
+    NameReading,
     OutcomeKind,
     StoredMeasure,
     StudyNote,
@@ -21,7 +24,7 @@ from aicorona_desktop.history.values import (
     moment_or_none,
 )
 
-Table = Literal["verdict", "outcome", "escalation", "study_note", "measure"]
+Table = Literal["verdict", "outcome", "escalation", "study_note", "measure", "name_reading", "identity_choice"]
 Plain = str | int | float | None
 
 NAMES: Mapping[Table, str] = {
@@ -30,6 +33,8 @@ NAMES: Mapping[Table, str] = {
     "escalation": "escalation",
     "study_note": "note",
     "measure": "measure",
+    "name_reading": "reading of the name",
+    "identity_choice": "choice of identity",
 }
 _NOTHING_SAID: Mapping[Table, Mapping[str, Plain]] = {
     "verdict": {"impression": "", "co_rads": None, "action": "", "note": ""},
@@ -37,6 +42,14 @@ _NOTHING_SAID: Mapping[Table, Mapping[str, Plain]] = {
     "escalation": {"told": "", "note": ""},
     "study_note": {"text": ""},
     "measure": {"series_instance_uid": "", "kind": "", "geometry": "{}"},
+    "name_reading": {"character_set": "", "patient_name": ""},
+    "identity_choice": {
+        "patient_id": "",
+        "issuer_of_patient_id": "",
+        "patient_name": "",
+        "whole": 0,
+        "seen": "[]",
+    },
 }
 _BESIDE_WHAT: Mapping[Table, tuple[str, ...]] = {"verdict": ("revision", "result"), "outcome": ("result",)}
 """What of the study is kept with the row: the files and the score that it was said beside."""
@@ -60,7 +73,7 @@ def say(connection: sqlite3.Connection, table: Table, study: int, said: Mapping[
     """Record what was said of a study beside the files and the score it has; return the row's number.
 
     Raises:
-        HistoryError: a key is unknown, or what it takes back was taken back already.
+        StudyError: a key is unknown, or what it takes back was taken back already.
     """
     beside = _BESIDE_WHAT.get(table, ())
     stands: dict[str, Plain] = {}
@@ -71,19 +84,36 @@ def say(connection: sqlite3.Connection, table: Table, study: int, said: Mapping[
     try:
         return insert(connection, table, {"study": study} | stands | dict(said))
     except sqlite3.IntegrityError as error:
-        raise HistoryError(f"This {NAMES[table]} has an unknown key, or was taken back already.") from error
+        raise StudyError(f"This {NAMES[table]} has an unknown key, or was taken back already.") from error
+
+
+def beside_what(
+    connection: sqlite3.Connection, study: int, result: int | None, revision: int | None
+) -> Mapping[str, Plain]:
+    """Return which score and files a verdict was given beside, as the screen showed them; of the files None: all.
+
+    Raises:
+        StudyError: the score is not one of the study's, or the study was never reopened so often.
+    """
+    is_its_own = connection.execute("SELECT 1 FROM result WHERE sequence = ? AND study = ?", (result, study)).fetchone()
+    if result is not None and is_its_own is None:
+        raise StudyError("This score is not one of the study's; the impression was not recorded.")
+    newest = connection.execute("SELECT revision FROM study WHERE sequence = ?", (study,)).fetchone()[0]
+    if revision is not None and not 0 <= revision <= newest:
+        raise StudyError("These are not the files of the study; the impression was not recorded.")
+    return {"result": result, "revision": newest if revision is None else revision}
 
 
 def take_back(connection: sqlite3.Connection, table: Table, number: int, initials: str, at: str) -> int:
     """Record that what a row says doesn't stand any more; return the number of its study.
 
     Raises:
-        HistoryError: there is no such row, or it was taken back already.
+        StudyError: there is no such row, or it was taken back already.
     """
     found = connection.execute(f"SELECT study FROM {table} WHERE sequence = ? AND takes_back IS NULL", (number,))  # noqa: S608
     study = found.fetchone()
     if study is None:
-        raise HistoryError(f"This {NAMES[table]} is not in the history.")
+        raise StudyError(f"This {NAMES[table]} is not in the history.")
     nothing = {**_NOTHING_SAID[table], "initials": initials, "takes_back": number, "at": at}
     say(connection, table, study[0], nothing)
     return int(study[0])
@@ -98,22 +128,22 @@ def open_viewing(connection: sqlite3.Connection, study: int, by: str, at: str) -
 
 
 def viewer_of(connection: sqlite3.Connection, viewing: int) -> tuple[int, str]:
-    """Return the number of the study that a viewing is of, and the initials; raises HistoryError without it."""
+    """Return the number of the study that a viewing is of, and the initials; raises StudyError without it."""
     found = connection.execute("SELECT study, initials FROM viewing WHERE sequence = ?", (viewing,)).fetchone()
     if found is None:
-        raise HistoryError(NO_VIEWING)
+        raise StudyError(NO_VIEWING)
     return int(found["study"]), str(found["initials"])
 
 
 def close_viewing(connection: sqlite3.Connection, viewing: int, slices_seen: float | None, at: str) -> None:
-    """Record the end of a viewing, once; raises HistoryError for a share that is none."""
+    """Record the end of a viewing, once; raises StudyError for a share that is none."""
     try:
         connection.execute(
             "UPDATE viewing SET closed_at = ?, slices_seen = ? WHERE sequence = ? AND closed_at IS NULL",
             (at, slices_seen, viewing),
         )
     except sqlite3.IntegrityError as error:
-        raise HistoryError("The share of slices seen is from 0 to 1.") from error
+        raise StudyError("The share of slices seen is from 0 to 1.") from error
 
 
 def map_switched_on(connection: sqlite3.Connection, viewing: int, at: str) -> bool:
@@ -180,6 +210,27 @@ def notes(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[Stud
     """Return the notes on a study, oldest first."""
     return tuple(
         StudyNote(**_said(one), text=one["text"]) for one in _found(connection, "study_note", study_instance_uid)
+    )
+
+
+def identity_choices(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[IdentityChoice, ...]:
+    """Return the choices between identities in one study, oldest first."""
+    return tuple(
+        IdentityChoice(
+            **_said(one),
+            identity=PatientIdentity(one["patient_id"], one["issuer_of_patient_id"], one["patient_name"]),
+            whole=bool(one["whole"]),
+            seen=tuple(PatientIdentity(*seen) for seen in json.loads(one["seen"])),
+        )
+        for one in _found(connection, "identity_choice", study_instance_uid)
+    )
+
+
+def name_readings(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[NameReading, ...]:
+    """Return how a patient's name was read, oldest first."""
+    return tuple(
+        NameReading(**_said(one), character_set=one["character_set"], patient_name=one["patient_name"])
+        for one in _found(connection, "name_reading", study_instance_uid)
     )
 
 

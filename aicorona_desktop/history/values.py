@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
+from aicorona_desktop.core.identities import PatientIdentity
 from aicorona_desktop.core.imports import ImportCounts
 from aicorona_desktop.core.rows import Lane, Row, State
 from aicorona_desktop.core.score import CLASSES, Score
@@ -159,6 +160,38 @@ class StudyNote:
 
     number: int
     text: str
+    initials: str
+    at: datetime
+    taken_back: bool
+    taken_back_at: datetime | None = None
+    taken_back_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityChoice:
+    """Which of several identities in one study stands; `seen` are all that stood side by side then.
+
+    `whole`: the files of the others are the same patient's, too; otherwise they are left out of the study.
+    """
+
+    number: int
+    identity: PatientIdentity
+    whole: bool
+    seen: tuple[PatientIdentity, ...]
+    initials: str
+    at: datetime
+    taken_back: bool
+    taken_back_at: datetime | None = None
+    taken_back_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NameReading:
+    """How a patient's name is to be shown, where the file states its character set wrongly or not at all."""
+
+    number: int
+    character_set: str
+    patient_name: str
     initials: str
     at: datetime
     taken_back: bool

@@ -70,25 +70,17 @@ def levels(positions_mm: Sequence[float], step_mm: float) -> Levels:
     return Levels(below, above, share, known, step_mm, float(top))
 
 
-def coronal(volume: NDArray[np.int16], row: int, rows: Levels, read: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """Return the plane through one row of every slice: int16 [levels, columns].
+def plane_of(lines: NDArray[np.int16], rows: Levels, read: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Return the plane through one line of every slice: int16 [levels, length of a line].
+
+    Two lines are mixed to a row; padding in either, or an unread slice that has a share, leaves padding.
 
     Args:
-        volume: int16 [slices, rows, columns], standard orientation, feet first.
-        row: the row of the slices.
+        lines: int16 [slices, length], standard orientation, feet first: the same row of each for a coronal plane,
+            the same column for a sagittal one.
         rows: where the rows of the plane come from.
         read: bool [slices], whether a slice's pixels are there.
     """
-    return _plane(volume[:, row, :], rows, read)
-
-
-def sagittal(volume: NDArray[np.int16], column: int, rows: Levels, read: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """Return the plane through one column of every slice: int16 [levels, rows of the slices]; see `coronal`."""
-    return _plane(volume[:, :, column], rows, read)
-
-
-def _plane(lines: NDArray[np.int16], rows: Levels, read: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """Mix two lines a row; padding in either, or an unread slice that has a share, leaves padding."""
     share = rows.share[:, None]
     below, above = lines[rows.below], lines[rows.above]
     mixed = np.rint(below + (above.astype(np.float32) - below) * share).astype(np.int16)

@@ -37,6 +37,12 @@ class RoiStatistics:
     area_mm2: float | None
     counts: NDArray[np.int64]
 
+    @property
+    def edges_hu(self) -> NDArray[np.float64]:
+        """Where the bars of the histogram begin and end, float64 [BINS + 1]; from 0 to 1 where no pixel is inside."""
+        smallest = self.smallest_hu or 0
+        return np.linspace(smallest, max(self.largest_hu or 0, smallest + 1), BINS + 1)
+
 
 def distance_mm(first: Point, second: Point, spacing_mm: tuple[float, float]) -> float:
     """Return the distance between two points; `spacing_mm` is between rows, and between columns."""

@@ -92,14 +92,15 @@ class Account:
             yield ImportedFile(read.shown, finding.outcome if finding else Outcome.SCORED, finding, uid, known)
 
 
-def keep_account(summary: ImportSummary, history: History) -> ImportSummary:
-    """Keep the account of an import in the history; return it with its number there.
+def keep_account(summary: ImportSummary, history: History, number: int | None = None) -> ImportSummary:
+    """Keep the account of an import in the history, where it may have begun; return it with its number there.
 
     A watched folder hands out all its files anew after every start: what brings nothing new leaves no trace.
     """
     if summary.watched and all(one.known for one in summary.files):
         return summary
-    number = history.begin_import(summary.label, summary.started_at)
+    if number is None:
+        number = history.begin_import(summary.label, summary.started_at)
     history.add_import_files(number, summary.files)
     history.end_import(number, stopped=summary.cancelled, at=summary.ended_at)
     return replace(summary, recorded=number)

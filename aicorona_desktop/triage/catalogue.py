@@ -45,12 +45,17 @@ class Catalogue:
         touched = {instance.header.study_instance_uid for instance in batch.instances}
         return frozenset(touched | {other.study_instance_uid for other in batch.others if other.study_instance_uid})
 
-    def note_stop(self, uids: Iterable[str], *, stopped: bool) -> None:
-        """Note whether the import that brought these studies last was stopped before its end."""
+    def note_stop(self, uids: Iterable[str], *, stopped: bool) -> frozenset[str]:
+        """Note whether the import that brought these studies last was stopped before its end.
+
+        Returns those of them of which something else was noted until now.
+        """
+        before = frozenset(self._stopped)
         if stopped:
             self._stopped |= set(uids)
         else:
             self._stopped -= set(uids)
+        return before ^ self._stopped
 
     def studies(self, wanted: Iterable[str]) -> tuple[Study, ...]:
         """Return the studies with these UIDs, each with what is known of its surroundings."""

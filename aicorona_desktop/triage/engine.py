@@ -53,7 +53,7 @@ from aicorona_desktop.core.study import Instance, Study
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.dicom.lungs import load_labelling
 from aicorona_desktop.dicom.thresholds import GATE
-from aicorona_desktop.history.store import History, HistoryError, utc_now
+from aicorona_desktop.history.store import History, HistoryError, StudyError, utc_now
 from aicorona_desktop.history.values import Filter
 from aicorona_desktop.intake.keeping import Spool
 from aicorona_desktop.intake.settling import StudySettling
@@ -63,6 +63,7 @@ from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.triage.account import Account, Source, keep_account
 from aicorona_desktop.triage.catalogue import Catalogue
 from aicorona_desktop.triage.choosing import chosen
+from aicorona_desktop.triage.identities import has_two_identities, settled
 from aicorona_desktop.triage.maps import MapStore, maps_of
 from aicorona_desktop.triage.queue import Queue
 from aicorona_desktop.triage.reading import Batch, FileRead, FileReading
@@ -257,6 +258,13 @@ class Engine:
             partial(self._score_again, study_instance_uid, series_instance_uid, anyway=anyway, by=by),
         )
 
+    def settle_identity(self, study_instance_uid: str) -> None:
+        """Check and score a study anew, after a person has chosen which of its identities stands, or took that back.
+
+        Without a choice that stands it gets no score.
+        """
+        self._ask(study_instance_uid, partial(self._settle_identity, study_instance_uid))
+
     def request_maps(self, study_instance_uid: str, *, again: bool = False) -> None:
         """Have the maps of the score that stands computed, unless they are there; `MapsReady` follows."""
         self._ask(study_instance_uid, partial(self._ask_maps, study_instance_uid, again=again))
@@ -317,7 +325,20 @@ class Engine:
             ours = isinstance(error, AicoronaError)
             self._tell(EngineFailed(str(error) if ours else "The program failed; nothing more is read or scored."))
         finally:
+            self._note_unread()
             self._idle.set()
+
+    def _note_unread(self) -> None:
+        """Leave a trace of what was handed in and not begun, so that the next start can tell."""
+        while self._resident:
+            try:
+                source, _ = self._submitted.get_nowait()
+                self._history.begin_import(source.label, self._now())
+            except queue.Empty:
+                return
+            except HistoryError:
+                log.warning("an import that was not begun could not be noted")
+                return
 
     def _step(self) -> bool:
         """Do one piece of work, the most urgent first; False where there is none."""
@@ -357,9 +378,9 @@ class Engine:
             return False
         try:
             work()
-        except HistoryError:
-            raise
         except AicoronaError as error:
+            if _is_of_all(error):
+                raise
             self._tell(NotDone(uid, str(error)))
         return True
 
@@ -438,12 +459,14 @@ class Engine:
         """Read one batch, record what it brought, and account for every file."""
         account = self._account = Account(source, self._now())
         self._files_total, self._arrived_at, trouble = None, time.monotonic(), ""
+        # Begun in the history: an end that is missing there tells the next start that not all was read.
+        begun = self._history.begin_import(source.label, self._now()) if self._resident and not source.watched else None
         self._tell(BatchStarted(source.number, source.label, source.watched))
         try:
             self._reading.read_found(found())
-        except HistoryError:
-            raise
         except (AicoronaError, OSError) as error:
+            if _is_of_all(error):
+                raise
             log.warning("an import broke off: %s", type(error).__name__)
             trouble = str(error) if isinstance(error, AicoronaError) else "A file could not be read from the disk."
         stopped = source.number in self._cancelled or bool(trouble)
@@ -452,7 +475,7 @@ class Engine:
         self._tell_files(account)
         self._tell(Progress(account.files_read, account.files_read, source.number))
         if not self._stopping.is_set():
-            self._close_account(account, trouble)
+            self._close_account(account, trouble, begun)
         self._account = None
         self._let_go_of_known(account)
         return account
@@ -468,20 +491,20 @@ class Engine:
         self.catalogue.forget(uid)
         self._remembered.discard(uid)
 
-    def _close_account(self, account: Account, trouble: str) -> None:
+    def _close_account(self, account: Account, trouble: str, begun: int | None) -> None:
         cancelled = account.source.number in self._cancelled
         self._cancelled.discard(account.source.number)
         summary = account.summary(self._now(), self.catalogue.studies, cancelled=cancelled, trouble=trouble)
         if self._resident:
-            summary = keep_account(summary, self._history)
+            summary = keep_account(summary, self._history, begun)
             self.catalogue.forget_nameless()
         self._tell(ImportDone(summary))
 
     def _note_stop(self, account: Account, *, stopped: bool) -> None:
         """Warn of studies whose import was stopped: the rest of them may lie where it was not read any more."""
-        self.catalogue.note_stop(account.grown, stopped=stopped)
-        for study in self.catalogue.studies(account.grown) if stopped else ():
-            self._history.record_received(study, self._now())
+        changed = self.catalogue.note_stop(account.grown, stopped=stopped)
+        for study in self._studies(changed):
+            self._guarded(study.study_instance_uid, partial(self._history.record_received, study, self._now()))
 
     def _must_not_read_on(self) -> bool:
         number = None if self._account is None else self._account.source.number
@@ -527,8 +550,10 @@ class Engine:
             for uid in touched - self._remembered:
                 self._recall(uid, {instance.file.sha256 for instance in portion.instances})
             self._remembered |= touched
-        for study in self.catalogue.studies(touched):
-            self._record(study, account)
+        for study in self._studies(touched):
+            if self._stopping.is_set():
+                return  # what is not recorded was never acknowledged; the next start says that the import was cut off
+            self._guarded(study.study_instance_uid, partial(self._record, study, account))
 
     def _record(self, study: Study, account: Account) -> None:
         """Record a study as far as it is read; one of a watched folder settles where it is new or has grown."""
@@ -597,10 +622,28 @@ class Engine:
             if gone:
                 raise FilesGoneError(str(Finding(Outcome.UNSUITABLE, Reason.FILES_GONE, found=gone)))
             self._remembered.add(uid)
-        study = next(iter(self.catalogue.studies([uid])), None)
+        study = next(iter(self._studies([uid])), None)
         if study is None:
             raise FilesGoneError("There are no files of this study to score.")
         return study
+
+    def _studies(self, uids: Iterable[str]) -> tuple[Study, ...]:
+        """Return studies as far as they are read, each as a person has chosen whose it is."""
+        return tuple(
+            settled(study, self._history.identity_choice(study.study_instance_uid))
+            if has_two_identities(study)
+            else study
+            for study in self.catalogue.studies(uids)
+        )
+
+    def _settle_identity(self, uid: str) -> None:
+        study = self._whole_study(uid)
+        self._walks.pop(uid, None)
+        self._wanted.pop(uid, None)
+        self._queue.remove(uid)
+        self._history.record_received(study, self._now())
+        self._begin(study, grown=True)
+        self._tell(StudySeen(uid))
 
     def _find_unfinished(self) -> None:
         wanted, after = Filter(states=UNFINISHED_STATES), None
@@ -620,17 +663,26 @@ class Engine:
         if row is None or row.state not in UNFINISHED_STATES or uid in self._walks or uid in self._settling.growing:
             return True
         self.seen.add(uid)
+        self._guarded(uid, partial(self._go_on_with, row))
+        return True
+
+    def _go_on_with(self, row: Row) -> None:
+        uid = row.study_instance_uid
+        # A study of an import that ended is past `received`: of this one, more may lie where it came from.
+        was_cut = row.state is State.RECEIVED or any(one.reason is Reason.IMPORT_STOPPED for one in row.findings)
+        self.catalogue.note_stop([uid], stopped=was_cut)
         try:
             study = self._whole_study(uid)
         except FilesGoneError as error:
             self._give_up(uid, str(error))
-            return True
+            return
+        if was_cut:
+            self._history.record_received(study, self._now())
         if row.state in (State.RECEIVED, State.SETTLING):
             self._settling.arrived(uid, time.monotonic())
         else:
-            self._guarded(uid, partial(self._begin, study, grown=False))
+            self._begin(study, grown=False)
         self._tell(StudySeen(uid))
-        return True
 
     def _give_up(self, uid: str, sentence: str) -> None:
         log.warning("study %s could not be gone on with: %s", internal_id(uid), sentence)
@@ -714,7 +766,7 @@ class Engine:
     def _check(self, uids: Iterable[str], grown: frozenset[str] = frozenset(), *, only_new: bool = False) -> None:
         if self._stopping.is_set():
             return
-        for study in self.catalogue.studies(uids):
+        for study in self._studies(uids):
             uid = study.study_instance_uid
             self._guarded(uid, partial(self._begin, study, grown=uid in grown, only_new=only_new))
 
@@ -756,13 +808,13 @@ class Engine:
             self._tell(Notice(note))
         self._notes_told = len(notes)
 
-    def _guarded(self, uid: str, work: Callable[[], None]) -> None:
+    def _guarded(self, uid: str, work: Callable[[], object]) -> None:
         """Do a step of one study; whatever breaks, breaks for this study alone and is told as our failure."""
         try:
             work()
-        except HistoryError:
-            raise  # nothing can be recorded any more: the engine must stop, and say so
-        except Exception:
+        except Exception as error:
+            if _is_of_all(error):
+                raise
             log.exception("study %s could not be scored", internal_id(uid))
             if not self._stopping.is_set():
                 self._fail(uid)
@@ -843,12 +895,26 @@ class Engine:
         return is_of_it and self._maps.save(number, cams, places, self.pack.bias)
 
     def _fail(self, uid: str) -> None:
-        findings = (Finding(Outcome.UNSUITABLE, Reason.SCORING_FAILED),)
+        """Record that our side broke over a study; what a person asked for beyond a score leaves that standing."""
+        finding = Finding(Outcome.UNSUITABLE, Reason.SCORING_FAILED)
         self._walks.pop(uid, None)
-        self._wanted.pop(uid, None)
+        wanted = self._wanted.pop(uid, None)
         self._queue.final_done(uid)
-        self._history.record_unscored(uid, State.FAILED, findings)
-        self._tell(Unscored(uid, State.FAILED, findings))
+        try:
+            if wanted is not None and wanted.before is State.DONE:
+                self._history.move(uid, State.DONE, "what was asked for failed")
+                self._tell(NotDone(uid, f"The study is as it was. {finding}"))
+                return
+            self._history.record_unscored(uid, State.FAILED, (finding,))
+            self._tell(Unscored(uid, State.FAILED, (finding,)))
+        except StudyError as error:  # nothing can be recorded of it now: it stays as it is, and a person is told
+            log.warning("study %s stays as it is", internal_id(uid), exc_info=error)
+            self._tell(NotDone(uid, str(finding)))
+
+
+def _is_of_all(error: Exception) -> bool:
+    """Whether nothing can be recorded any more: the engine must then stop, and say so."""
+    return isinstance(error, HistoryError) and not isinstance(error, StudyError)
 
 
 class FilesGoneError(AicoronaError):

@@ -174,6 +174,13 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _list("score_now", _text("Score now"), (), _text("Score the study without waiting for more files")),
     _list("note", _text("Note…"), ("F2",), _text("Write a note on the study")),
     _list(
+        "choose_identity",
+        _text("Choose identity…"),
+        (),
+        _text("Choose whose study it is, where its files name two patients"),
+    ),
+    _list("read_name", _text("Read name as…"), (), _text("Show the name in another character set; display only")),
+    _list(
         "remove",
         _text("Remove from list"),
         ("Del",),
@@ -226,6 +233,16 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _view("preset_8", _text("Window preset 8"), ("8",), _text("Use the window preset of key 8")),
     _view("preset_9", _text("Window preset 9"), ("9",), _text("Use the window preset of key 9")),
     _view("preset_0", _text("Window preset 0"), ("0",), _text("Use the window preset of key 0")),
+    _view("own_preset_1", _text("Own preset, Shift+1"), ("Shift+1",), _text("Use the window preset of Shift+1")),
+    _view("own_preset_2", _text("Own preset, Shift+2"), ("Shift+2",), _text("Use the window preset of Shift+2")),
+    _view("own_preset_3", _text("Own preset, Shift+3"), ("Shift+3",), _text("Use the window preset of Shift+3")),
+    _view("own_preset_4", _text("Own preset, Shift+4"), ("Shift+4",), _text("Use the window preset of Shift+4")),
+    _view("own_preset_5", _text("Own preset, Shift+5"), ("Shift+5",), _text("Use the window preset of Shift+5")),
+    _view("own_preset_6", _text("Own preset, Shift+6"), ("Shift+6",), _text("Use the window preset of Shift+6")),
+    _view("own_preset_7", _text("Own preset, Shift+7"), ("Shift+7",), _text("Use the window preset of Shift+7")),
+    _view("own_preset_8", _text("Own preset, Shift+8"), ("Shift+8",), _text("Use the window preset of Shift+8")),
+    _view("own_preset_9", _text("Own preset, Shift+9"), ("Shift+9",), _text("Use the window preset of Shift+9")),
+    _view("own_preset_0", _text("Own preset, Shift+0"), ("Shift+0",), _text("Use the window preset of Shift+0")),
     _view("level_up", _text("Level up"), ("T",), _text("Raise the level by 10 HU"), repeats=True),
     _view("level_down", _text("Level down"), ("G",), _text("Lower the level by 10 HU"), repeats=True),
     _view("window_wider", _text("Window wider"), ("R",), _text("Widen the window by 10 HU"), repeats=True),
@@ -303,6 +320,13 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _view("ellipse", _text("Ellipse"), ("W",), _text("Measure mean and spread of the values in an ellipse")),
     _view("delete_measure", _text("Delete measure"), ("Del",), _text("Delete the chosen measure; this can be undone")),
     _view("corner_text", _text("Corner text"), ("X",), _text("Show all corner text, or identity and slice only")),
+    _view(
+        "overlays",
+        _text("Overlays in the image"),
+        ("Shift+X",),
+        _text("Show or hide the lines and texts that come with the image"),
+        checkable=True,
+    ),
     _view("verdict", _text("Own impression"), ("V",), _text("Go to the panel of your own impression and action")),
     _view("action_now", _text("Show a doctor now"), ("F6",), _text("Set the action: show a doctor now")),
     _view("action_routine", _text("Routine reading"), ("F7",), _text("Set the action: routine reading")),
@@ -441,6 +465,10 @@ class Actions(QObject):
         tip = self._why.get(name) or QCoreApplication.translate("actions", self._specs[name].tooltip)
         key = self.shown_key(name)
         return f"{tip} ({key})" if key else tip
+
+    def why(self, name: str) -> str:
+        """Return why an action can't be done now, "" where it can."""
+        return self._why.get(name, "")
 
     def disable(self, name: str, why: str) -> None:
         """Make an action impossible for now; `why` is shown on hover and focus (ux.md 13)."""

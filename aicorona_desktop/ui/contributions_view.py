@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from PySide6.QtCore import QCoreApplication, QLocale, Qt, Signal
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -17,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from aicorona_desktop.core.score import Score
+from aicorona_desktop.ui.charts import BarChart, Bars
 from aicorona_desktop.ui.contributions import Contribution, Without, contributions
 from aicorona_desktop.ui.fold import Line, Lines, wrap
 from aicorona_desktop.ui.study_words import class_name, decimal, one_slice_text, points, signed
@@ -24,6 +27,8 @@ from aicorona_desktop.ui.study_words import class_name, decimal, one_slice_text,
 translate = QCoreApplication.translate
 
 ROWS_SEEN = 6
+FOR, AGAINST = QColor("#E69F00"), QColor("#7f7f7f")  # as in the strip of slices
+HALF_BAR = 0.4
 _PLACE = Qt.ItemDataRole.UserRole
 
 
@@ -37,6 +42,9 @@ class ContributionList(QWidget):
         self._rows: dict[int, int] = {}
         self.intro = QLabel(self)
         wrap(self.intro)
+        self._numbers: dict[int, int] = {}
+        self.chart = BarChart(FOR, AGAINST, self)
+        self.chart.setObjectName("contribution_chart")
         self.table = QTableWidget(0, 3, self)
         self.table.setObjectName("contributions")
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -50,11 +58,12 @@ class ContributionList(QWidget):
         self.go.setObjectName("go_to_slice")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.intro, self.table, self.go):
+        for widget in (self.intro, self.chart, self.table, self.go):
             layout.addWidget(widget)
         self.table.cellActivated.connect(self._ask)
         self.go.clicked.connect(self._ask)
         self.table.itemSelectionChanged.connect(self._enable)
+        self.chart.clicked.connect(self._ask_for_nearest)
         self._enable()
 
     def show_score(self, score: Score, of_class: str, number_of: Callable[[int], int | None]) -> None:
@@ -73,6 +82,7 @@ class ContributionList(QWidget):
             translate("StudyPanel", "Logit"),
         )
         self.table.setHorizontalHeaderLabels(headings)
+        self._show_chart(ordered, number_of, name)
         self.go.setText(translate("StudyPanel", "Go to slice"))
         self._rows = {one.place: row for row, one in enumerate(ordered)}
         self.table.setRowCount(len(ordered))
@@ -91,6 +101,7 @@ class ContributionList(QWidget):
         if row is not None:
             self.table.selectRow(row)
         self.table.blockSignals(blocked)
+        self.chart.mark(None if place is None else self._numbers.get(place))
         self._enable()
 
     def _fill(self, row: int, one: Contribution, number: int | None) -> None:
@@ -105,6 +116,22 @@ class ContributionList(QWidget):
             item.setData(_PLACE, one.place)
             item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.table.setItem(row, column, item)
+
+    def _show_chart(self, ordered: Sequence[Contribution], number_of: Callable[[int], int | None], name: str) -> None:
+        """Draw what each slice adds to the logit over its number on the screen, feet first."""
+        numbered = sorted(
+            ((number, one) for one in ordered if (number := number_of(one.place)) is not None), key=lambda pair: pair[0]
+        )
+        self._numbers = {one.place: number for number, one in numbered}
+        at = np.array([number for number, _ in numbered], np.float64)
+        parts = np.array([one.part for _, one in numbered], np.float64)
+        self.chart.setAccessibleName(translate("StudyPanel", "Contribution of each slice to {name}").format(name=name))
+        bars = Bars(at - HALF_BAR, at + HALF_BAR, parts)
+        self.chart.show_bars(bars, translate("StudyPanel", "Slice"), translate("StudyPanel", "Logit"))
+
+    def _ask_for_nearest(self, number: float) -> None:
+        if self._numbers:
+            self.chosen.emit(min(self._numbers, key=lambda place: abs(self._numbers[place] - number)))
 
     def _ask(self) -> None:
         selected = self.table.selectedItems()

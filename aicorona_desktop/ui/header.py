@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from PySide6.QtCore import QCoreApplication, QSize, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QMenu, QMenuBar, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QMenuBar, QSizePolicy, QToolButton, QWidget
 
 from aicorona_desktop.ui.actions import Actions
 from aicorona_desktop.ui.icons import icon
+from aicorona_desktop.ui.menus import TellingMenu
 from aicorona_desktop.ui.theme import ThemeKeeper
 
 SEPARATOR = ""
@@ -60,8 +61,7 @@ class Header(QFrame):
         """Make the menus anew."""
         self.menu_bar.clear()
         for title, names in _menus(places):
-            menu = QMenu(title, self.menu_bar)
-            menu.setToolTipsVisible(True)
+            menu = TellingMenu(self.menu_bar, title)
             for name in names:
                 if name == SEPARATOR:
                     menu.addSeparator()

@@ -651,6 +651,8 @@ def entry_of(entry: TrailEntry, uid: str, history: History, person: str) -> Entr
                     initials=verdict.initials,
                     slices_seen=verdict.slices_seen,
                     map_seen=verdict.map_seen,
+                    result=verdict.result,
+                    revision=verdict.revision,
                 ),
                 lambda number: history.take_back_verdict(number, person),
                 verdict.number,

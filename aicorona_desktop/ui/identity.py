@@ -8,9 +8,10 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from aicorona_desktop.core.durable import ONLY_OURS, write_file
+from aicorona_desktop.core.findings import Finding, Reason
 from aicorona_desktop.core.rows import Row
 
 KEY_NAME = "codes.key"
@@ -69,13 +70,13 @@ class Identities(QObject):
         """Return what may be shown now of the patient of a row."""
         code = self.code(row.patient_id or row.study_instance_uid)
         if self.covered:
-            return Identity(code, "", "", "", "", code, hidden=True)
+            return Identity(_with_doubt(code, row), "", "", "", "", code, hidden=True)
         return Identity(
-            shown_name(row.patient_name),
+            _with_doubt(name_of(row), row),
             row.patient_id,
-            shown_date(getattr(row, "patient_birth_date", "")),
-            getattr(row, "institution_name", ""),
-            getattr(row, "accession_number", ""),
+            shown_date(row.patient_birth_date),
+            row.institution_name,
+            row.accession_number,
             code,
             hidden=False,
         )
@@ -112,6 +113,26 @@ def site_key(folder: Path) -> bytes:
         key = secrets.token_bytes(KEY_BYTES)
         write_file(place, key, ONLY_OURS)
     return key
+
+
+def name_of(row: Row) -> str:
+    """Return the name as a person has had it read, else as the file gives it; with a "?" where that may be wrong."""
+    if row.name_read_as:
+        return shown_name(row.name_read_as)
+    name = shown_name(row.patient_name)
+    return f"{name} ?" if name and any(map(_spoils_names, row.findings)) else name
+
+
+def _spoils_names(finding: Finding) -> bool:
+    spoilt = finding.reason is Reason.CHARACTER_DECODE and finding.name in ("", "PatientName")
+    return spoilt or finding.reason is Reason.CHARACTER_SET
+
+
+def _with_doubt(name: str, row: Row) -> str:
+    """Say beside the name that it is one of two, wherever it stands: the pictures may be another patient's."""
+    if not any(finding.reason is Reason.TWO_PATIENTS for finding in row.findings):
+        return name
+    return QCoreApplication.translate("Identity", "{name} (two identities)").format(name=name)
 
 
 def shown_name(name: str) -> str:

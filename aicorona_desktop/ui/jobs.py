@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -66,8 +67,8 @@ class Jobs(QObject):
     """Runs work on one thread a lane and delivers the answers on the thread that this object was made on.
 
     In a lane work is done in the order of asking. A key is a question that only its newest asking is of use for:
-    a request with the key of an earlier one overtakes it, whether that waits or runs. Nothing is delivered after
-    the owner of a request was destroyed, or after `close`.
+    a request with the key of an earlier one overtakes it, whether that waits, runs, or is done and its answer still
+    waits for the window. Nothing is delivered after the owner of a request was destroyed, or after `close`.
     """
 
     failed = Signal(str)
@@ -78,6 +79,7 @@ class Jobs(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._lanes: dict[str, _Lane] = {}
+        self._newest: weakref.WeakValueDictionary[tuple[str, str], Job] = weakref.WeakValueDictionary()
         self._deliveries: deque[tuple[Job, Deliver]] = deque()
         self._lock = threading.Lock()
         self._wake_sent = False
@@ -175,7 +177,18 @@ class Jobs(QObject):
             lane = self._lanes.get(job.lane)
             if lane is None:
                 lane = self._lanes[job.lane] = _Lane(job.lane)
+            earlier = self._overtaken(job)
+        if earlier is not None:
+            earlier.cancel()
         lane.add(job, guarded)
+
+    def _overtaken(self, job: Job) -> Job | None:
+        """Note a job as the newest of its key; return the one before, wherever its answers are."""
+        if job.key is None:
+            return None
+        earlier = self._newest.get((job.lane, job.key))
+        self._newest[job.lane, job.key] = job
+        return earlier
 
     def _fail(self, job: Job, sentence: str, failed: Callable[[str], None] | None) -> None:
         self.post(job, lambda: (failed or self.failed.emit)(sentence), last=True)
@@ -231,12 +244,6 @@ class _Lane:
 
     def add(self, job: Job, task: Callable[[], None]) -> None:
         with self.changed:
-            if job.key is not None:
-                for earlier, _ in self.waiting:
-                    if earlier.key == job.key:
-                        earlier.cancel()
-                if self.current is not None and self.current.key == job.key:
-                    self.current.cancel()
             self.waiting.append((job, task))
             self.changed.notify()
 

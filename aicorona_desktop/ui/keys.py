@@ -77,10 +77,12 @@ class KeyRouter(QObject):
     """Watches the key presses of a window and asks for the action that a key stands for at the present place.
 
     A field that takes text keeps what it can write, lists and buttons keep the keys that move in them or press
-    them, menus and dialogs keep everything. `by_key` says when the hand moves between mouse and keyboard.
+    them, menus and dialogs keep everything. `by_key` says when the hand moves between mouse and keyboard. A key
+    whose action is greyed says why.
     """
 
     by_key = Signal(bool)
+    refused = Signal(str)  # why the action of a key can't be done now
 
     def __init__(self, window: QWidget, actions: Actions, place: Callable[[], str]) -> None:
         super().__init__(window)
@@ -135,7 +137,11 @@ class KeyRouter(QObject):
             return False
         for key in spellings(event, QGuiApplication.platformName()):
             name = self._actions.find(key, self._place())
-            if name is not None and self._actions[name].isEnabled():
+            if name is not None and not self._actions[name].isEnabled():
+                if not event.isAutoRepeat():
+                    self.refused.emit(self._actions.why(name))
+                return True
+            if name is not None:
                 self._held[pressed] = name
                 self._actions.ask(name)
                 return True

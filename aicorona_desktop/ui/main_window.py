@@ -47,7 +47,7 @@ SMALLEST = QSize(960, 600)
 DISK_EVERY_MS = 10_000
 DEVICE_EVERY_MS = 500
 CLOSE_S = 2.0
-LATER = ("lock", "report_page", "export", "copy_picture")
+LATER = ("lock", "report_page", "export")
 """Actions whose part of the program comes in a later version; they say so where they are greyed."""
 
 
@@ -86,6 +86,7 @@ class MainWindow(QWidget):
         self.keys = KeyRouter(self, self.actions_by_name, lambda: self._in_front)
         self.ring = FocusRing(self, self.theme)
         self.keys.by_key.connect(self.ring.set_by_key)
+        self.keys.refused.connect(self._refused_by_key)
         self._disk_timer = QTimer(self, interval=DISK_EVERY_MS)
         self._disk_timer.timeout.connect(self._measure_disk)
         self._connect()
@@ -137,6 +138,7 @@ class MainWindow(QWidget):
             self.actions_by_name[name].triggered.connect(lambda _=False, answer=answer: answer())
         for name in LATER:
             self.actions_by_name.disable(name, translate("Window", "This comes with a later version."))
+        self._tell_copying()
         self.actions_by_name.disable("stop_import", translate("Window", "Nothing is being read now."))
         self.intake.wanted.connect(self.submit)
         self.intake.watch_wanted.connect(self._watch)
@@ -282,6 +284,7 @@ class MainWindow(QWidget):
         if before is not None and self.stack.currentWidget() is before:
             before.leave()
         self._in_front = name
+        self._tell_copying()
         self.stack.setCurrentWidget(place)
         place.enter()
         place.setFocus()
@@ -440,6 +443,17 @@ class MainWindow(QWidget):
 
     def _measured(self, free: int | None) -> None:
         self.footer.show_facts(replace(self.footer.facts, free_bytes=free))
+
+    def _tell_copying(self) -> None:
+        if self._in_front == VIEWER:
+            self.actions_by_name.enable("copy_picture")
+        else:
+            why = translate("Window", "Only the viewer has a picture to copy.")
+            self.actions_by_name.disable("copy_picture", why)
+
+    def _refused_by_key(self, why: str) -> None:
+        if why:
+            self.notices.say(why)
 
     def _tell_undo(self, *_: object) -> None:
         nothing = translate("Window", "There is nothing to take back."), translate("Window", "Nothing was taken back.")

@@ -14,12 +14,13 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QCoreApplication, QObject, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QUndoCommand
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtCore import QCoreApplication, QObject, Signal
+from PySide6.QtGui import QUndoCommand
+from PySide6.QtWidgets import QWidget
 
 from aicorona_desktop.core.study import PADDING_HU
 from aicorona_desktop.imaging.roi import Point, RoiStatistics, Shape, distance_mm, statistics
+from aicorona_desktop.ui.charts import BarChart, Bars
 from aicorona_desktop.ui.context import Context
 from aicorona_desktop.ui.panes import MEASURE, Drawn
 
@@ -274,14 +275,12 @@ def _nothing(_: None) -> None:
     pass
 
 
-class Histogram(QWidget):
+class Histogram(BarChart):
     """The values inside the chosen ellipse or rectangle; hidden while none is chosen."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(MEASURE, MEASURE, parent)
         self.setObjectName("histogram")
-        self.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.found: RoiStatistics | None = None
         self.hide()
 
@@ -289,32 +288,10 @@ class Histogram(QWidget):
         """Draw these counts; None hides the widget."""
         self.found = found if found is not None and found.pixels else None
         self.setVisible(self.found is not None)
-        if self.found is not None:
-            name = QCoreApplication.translate("measures", "Histogram from {low} to {high} HU")
-            self.setAccessibleName(name.format(low=self.found.smallest_hu, high=self.found.largest_hu))
-        self.update()
-
-    def sizeHint(self) -> QSize:
-        """A strip, as high as five lines."""
-        return QSize(160, self.fontMetrics().height() * 5)
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002
-        """Draw bars over a line with the two ends."""
         if self.found is None:
             return
-        painter = QPainter(self)
-        try:
-            line = self.fontMetrics().height()
-            box = QRectF(4, 4, self.width() - 8, self.height() - line - 8)
-            largest = max(int(self.found.counts.max()), 1)
-            wide = box.width() / len(self.found.counts)
-            for place, count in enumerate(self.found.counts.tolist()):
-                high = box.height() * count / largest
-                painter.fillRect(QRectF(box.left() + place * wide, box.bottom() - high, max(wide, 1), high), MEASURE)
-            painter.setPen(QPen(self.palette().text().color()))
-            painter.drawLine(box.bottomLeft(), box.bottomRight())
-            below = QRectF(4, self.height() - line - 2, self.width() - 8, line)
-            painter.drawText(below, Qt.AlignmentFlag.AlignLeft, f"{self.found.smallest_hu} HU")
-            painter.drawText(below, Qt.AlignmentFlag.AlignRight, f"{self.found.largest_hu} HU")
-        finally:
-            painter.end()
+        name = QCoreApplication.translate("measures", "Histogram from {low} to {high} HU")
+        self.setAccessibleName(name.format(low=self.found.smallest_hu, high=self.found.largest_hu))
+        edges, counts = self.found.edges_hu, self.found.counts.astype(np.float64)
+        pixels = QCoreApplication.translate("measures", "Pixels")
+        self.show_bars(Bars(edges[:-1], edges[1:], counts), "HU", pixels)

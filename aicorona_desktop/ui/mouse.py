@@ -6,12 +6,16 @@ No Qt: the pane says which button and how far, this says what it asks for (ux.md
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from aicorona_desktop.core.user_settings import DragSpeed, MouseScheme
 from aicorona_desktop.ui.viewer_state import Tool, ViewerState, moved, panned, window_changed, zoomed
+
+NOTHING = "none"
+"""Stored for a button or wheel that does nothing; the right one still has its menu."""
+DRAGS = (Tool.WINDOW, Tool.SCROLL, Tool.PAN, Tool.ZOOM)
 
 NOTCH = 120  # what Qt counts for one notch of a wheel
 CLICK_PX = 4  # a press that moves less is a click
@@ -31,14 +35,18 @@ class Wheel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bindings:
-    """What each button's drag and each wheel does. `left` is the tool that is chosen until another one is."""
+    """What each button's drag and each wheel does, None for nothing. `left` is the tool until another one is chosen."""
 
     left: Tool = Tool.WINDOW
-    middle: Tool = Tool.PAN
+    middle: Tool | None = Tool.PAN
     right: Tool | None = Tool.ZOOM
-    wheel: Wheel = Wheel.SLICE
-    shift_wheel: Wheel = Wheel.TEN
-    control_wheel: Wheel = Wheel.ZOOM
+    wheel: Wheel | None = Wheel.SLICE
+    shift_wheel: Wheel | None = Wheel.TEN
+    control_wheel: Wheel | None = Wheel.ZOOM
+
+
+BUTTONS = ("left", "middle", "right")
+WHEELS = ("wheel", "shift_wheel", "control_wheel")
 
 
 SCHEMES: dict[MouseScheme, Bindings] = {
@@ -50,15 +58,46 @@ SCHEMES: dict[MouseScheme, Bindings] = {
 
 
 def bindings_of(scheme: MouseScheme, changed: Mapping[str, str] | None = None) -> Bindings:
-    """Return a scheme's bindings with single ones changed, by the names of the fields; others are left alone."""
+    """Return a scheme's bindings with single ones changed, by the names of the fields; others are left alone.
+
+    Where two buttons would do the same, all of them are as the scheme has them; the same for the wheels.
+    """
     bindings = SCHEMES[scheme]
-    new: dict[str, Any] = {}
-    for each in fields(Bindings):
-        wanted = (changed or {}).get(each.name)
-        kinds: type[Tool] | type[Wheel] = Wheel if each.name.endswith("wheel") else Tool
-        if wanted is not None and wanted in {one.value for one in kinds}:
-            new[each.name] = kinds(wanted)
-    return replace(bindings, **new)
+    for names in (BUTTONS, WHEELS):
+        values = {name: value for name, value in (changed or {}).items() if value in choices(name) and name in names}
+        new = replace(bindings, **{name: _binding(name, value) for name, value in values.items()})
+        if all(conflict(new, name, stored(new, name)) is None for name in names):
+            bindings = new
+    return bindings
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """Return the stored values that a button or wheel may have; () for a name that is neither."""
+    if name in WHEELS:
+        return (*(one.value for one in Wheel), NOTHING)
+    if name in BUTTONS:
+        return (*(one.value for one in DRAGS), *((NOTHING,) if name != "left" else ()))
+    return ()
+
+
+def stored(bindings: Bindings, name: str) -> str:
+    """Return the stored value of one binding."""
+    value: Tool | Wheel | None = getattr(bindings, name)
+    return NOTHING if value is None else value.value
+
+
+def conflict(bindings: Bindings, name: str, value: str) -> str | None:
+    """Return the other button or wheel that does this already; None where the value is free."""
+    if value == NOTHING:
+        return None
+    others = WHEELS if name in WHEELS else BUTTONS
+    return next((other for other in others if other != name and stored(bindings, other) == value), None)
+
+
+def _binding(name: str, value: str) -> Any:
+    if value == NOTHING:
+        return None
+    return Wheel(value) if name in WHEELS else Tool(value)
 
 
 @dataclass(slots=True)
@@ -66,14 +105,13 @@ class WheelSum:
     """Sums what wheels and trackpads turn to whole steps; a turn the other way starts anew."""
 
     reversed: bool = False
-    steps_per_notch: int = 1
     _rest: float = 0.0
 
-    def add(self, turned: float) -> int:
+    def add(self, turned: float, steps_per_notch: int = 1) -> int:
         """Return how many steps another turn (in eighths of a degree, away from the person positive) completes."""
         if self._rest * turned < 0:
             self._rest = 0.0
-        self._rest += turned * self.steps_per_notch
+        self._rest += turned * steps_per_notch
         steps = int(self._rest / NOTCH)
         self._rest -= steps * NOTCH
         return -steps if self.reversed else steps

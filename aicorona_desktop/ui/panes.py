@@ -43,6 +43,8 @@ SMOOTH_UP_TO = 8.0
 MEASURE = QColor("#E69F00")
 CHOSEN = QColor("#56B4E9")
 CROSS = QColor("#56B4E9")
+OVERLAY = QColor(255, 244, 190)
+"""The lines that come with an image: light, and unlike the grey below."""
 _DIM = QColor(0, 0, 0, 150)
 _HATCH = QColor(120, 120, 120)
 _LENGTHS_MM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -62,12 +64,13 @@ class Picture:
     """Pixels for the screen: uint8 [h, w] grey, or [h, w, 4] red, green, blue, 255.
 
     They cover `covers` (rows, columns) of the slice from its first pixel on: more than the field where the picture
-    was filled up to a square.
+    was filled up to a square. `lines`, bool [rows, columns] of the slice, are drawn light over it.
     """
 
     pixels: NDArray[np.uint8]
     slice_index: int
     covers: tuple[int, int]
+    lines: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ class ImagePane(QWidget):
         """When the last painting ended, by `time.perf_counter`."""
         self._image = QImage()
         self._screen = QImage()
+        self._lines = QImage()
 
     # --- what is drawn --------------------------------------------------------------------------------------------
 
@@ -144,6 +148,8 @@ class ImagePane(QWidget):
         if picture is not self.picture:
             self._image = QImage() if picture is None else _image_of(picture.pixels)
             self._screen = self._image.convertToFormat(QImage.Format.Format_RGB32)
+            lines = None if picture is None else picture.lines
+            self._lines = QImage() if lines is None else _lines_of(lines)
             self.picture = picture
         self.field = field
         self.update()
@@ -203,7 +209,9 @@ class ImagePane(QWidget):
 
     def _target(self) -> QRectF:
         assert self.picture is not None  # noqa: S101 - the caller looked
-        rows, columns = self.picture.covers
+        return self._rectangle(*self.picture.covers)
+
+    def _rectangle(self, rows: int, columns: int) -> QRectF:
         rectangle = QRectF(self.to_pane((-0.5, -0.5)), self.to_pane((columns - 0.5, rows - 0.5)))
         if self.placement.one_to_one:  # on the grid of the screen, else every pixel would be a mixture
             ratio = self.devicePixelRatioF()
@@ -241,6 +249,8 @@ class ImagePane(QWidget):
         smooth = self.dressing.smooth and not self.placement.one_to_one and self.shown_zoom < SMOOTH_UP_TO
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
         painter.drawImage(self._target(), self._screen)
+        if not self._lines.isNull():
+            painter.drawImage(self._rectangle(self._lines.height(), self._lines.width()), self._lines)
         if self.dressing.dimmed:
             painter.fillRect(self.rect(), _DIM)
 
@@ -382,6 +392,14 @@ def _image_of(pixels: NDArray[np.uint8]) -> QImage:
     rows, columns = pixels.shape[:2]
     kind = QImage.Format.Format_Grayscale8 if pixels.ndim == 2 else QImage.Format.Format_RGBX8888
     return QImage(np.ascontiguousarray(pixels).data, columns, rows, columns * (1 if pixels.ndim == 2 else 4), kind)
+
+
+def _lines_of(bits: NDArray[np.bool_]) -> QImage:
+    """Return set pixels in the colour of overlays, all others clear."""
+    rows, columns = bits.shape
+    colours = np.where(bits, np.uint32(OVERLAY.rgba()), np.uint32(0))
+    image = QImage(colours.data, columns, rows, 4 * columns, QImage.Format.Format_ARGB32_Premultiplied)
+    return image.copy()  # an image of its own memory: the array goes
 
 
 def _draw_shape(painter: QPainter, kind: str, first: QPointF, second: QPointF) -> None:

@@ -31,6 +31,7 @@ def _viewer(context: Context) -> Place:
 
     viewer = ViewerPlace(context)
     verdict = VerdictPanel(context, lambda: viewer.slices_seen, viewer)
+    viewer.panel.say.connect(viewer.say)
     viewer.add_side_panel(verdict, translate("Places", "Own impression"))
     _join_verdict(viewer, verdict)
     return viewer

@@ -32,6 +32,10 @@ NAMES: Final = {
     AUTOMATIC: QT_TRANSLATE_NOOP("presets", "Automatic"),
 }
 KEYS: Final = "1234567890"
+OWN_KEYS: Final = tuple(f"Shift+{key}" for key in KEYS)
+"""Keys that no preset has as shipped: own ones fill them."""
+COMPUTED: Final = (MODEL, FROM_FILE, AUTOMATIC)
+"""Presets without numbers of their own, whose keys stay."""
 MODEL_NOTE: Final = QT_TRANSLATE_NOOP("presets", "exactly what was given to the model, slice by slice")
 
 
@@ -50,20 +54,31 @@ class KeyedPreset:
 
 
 def presets(own: Sequence[Preset] = ()) -> tuple[KeyedPreset, ...]:
-    """Return all presets in the order of their keys, with the user's own and changed ones.
+    """Return all presets, the shipped ones in the order of their keys and then the user's own.
 
-    One of the user's with the stored name of a shipped one has other numbers for it; that of the model can't be
-    changed. Own ones without a shipped name follow, and take their key from a shipped one where they name it.
+    One of the user's with the stored name of a shipped one has other numbers and another key for it; those that are
+    computed can't be changed. A key that is wanted twice goes to the user's, the last of them.
     """
-    changed = {one.name: VoiWindow(one.level_hu, max(one.width_hu, 1.0)) for one in own}
-    keys = {one.key: one.name for one in own if one.key and one.key in KEYS}
-    shipped = [
-        KeyedPreset("" if keys.get(key, name) != name else key, name, changed.get(name, PRESETS.get(name)))
-        for key, name in zip(KEYS, NAMES, strict=True)
-    ]
-    fixed = [KeyedPreset(one.key, one.name, None) if one.name == MODEL else one for one in shipped]
-    others = [KeyedPreset(one.key, one.name, changed[one.name]) for one in own if one.name not in NAMES]
-    return (*fixed, *others)
+    changed = {one.name: one for one in own if one.name not in COMPUTED}
+    shipped = dict(zip(NAMES, KEYS, strict=True))
+    wanted = {name: changed[name].key if name in changed else key for name, key in shipped.items()}
+    wanted |= {name: one.key for name, one in changed.items()}
+    order = sorted(wanted, key=lambda name: (name in COMPUTED, name in changed))  # the last one has the key
+    holders = {wanted[name]: name for name in order if wanted[name] in (*KEYS, *OWN_KEYS)}
+
+    def made(name: str) -> KeyedPreset:
+        key = wanted[name] if holders.get(wanted[name]) == name else ""
+        one = changed.get(name)
+        window = PRESETS.get(name) if one is None else VoiWindow(one.level_hu, max(one.width_hu, 1.0))
+        return KeyedPreset(key, name, window)
+
+    return tuple(made(name) for name in (*NAMES, *(name for name in changed if name not in NAMES)))
+
+
+def free_keys(among: Sequence[KeyedPreset]) -> tuple[str, ...]:
+    """Return the keys that call no preset yet, those that none has as shipped first."""
+    taken = {one.key for one in among}
+    return tuple(key for key in (*OWN_KEYS, *KEYS) if key not in taken)
 
 
 def with_key(key: str, among: Sequence[KeyedPreset]) -> KeyedPreset | None:

@@ -22,12 +22,16 @@ LANE = "writing"
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One thing said of a study: how it is saved, how it is taken back; `number` while it stands in the history."""
+    """One thing said of a study: how it is saved, how it is taken back; `number` while it stands in the history.
+
+    `then` hears, on the thread of the window, that it was saved (stands=True) or taken back.
+    """
 
     study_instance_uid: str
     save: Callable[[], int]
     take_back: Callable[[int], None]
     number: int | None = None
+    then: Callable[..., None] | None = None
 
     def put(self, *, stands: bool) -> None:
         """Save it, or take it back; on the lane's thread. What already is as asked stays so."""
@@ -80,6 +84,8 @@ class Recorder(QObject):
             over()
             self._context.bridge.studies_changed.emit(frozenset({uid}))
             self.recorded.emit(uid)
+            if entry.then is not None:
+                entry.then(stands=stands)
 
         def failed(sentence: str) -> None:
             over()

@@ -10,7 +10,7 @@ from PySide6.QtCore import QCoreApplication
 
 from aicorona_desktop.app.viewing import letters, opposite, standard_directions
 from aicorona_desktop.core.headers import Vector
-from aicorona_desktop.imaging.reformat import Levels, coronal, levels, sagittal
+from aicorona_desktop.imaging.reformat import Levels, levels, plane_of
 from aicorona_desktop.imaging.voi import to_grey
 from aicorona_desktop.ui.panes import Dressing, Field, ImagePane, Picture
 from aicorona_desktop.ui.slice_store import SliceStore
@@ -30,7 +30,7 @@ class _Drawn:
 
     plane: Plane
     at: int
-    loaded: int
+    changes: int
     window: object
     inverted: bool
 
@@ -55,7 +55,7 @@ class ReformatView:
             self.pane.dress(Dressing(reason=_why_not(store)))
             return
         at = state.cross[0] if self.plane is Plane.CORONAL else state.cross[1]
-        wanted = _Drawn(self.plane, at, store.loaded, state.window, state.inverted)
+        wanted = _Drawn(self.plane, at, store.changes, state.window, state.inverted)
         if wanted != self._drawn:
             self._drawn = wanted
             self._draw(store, self._levels, state, at)
@@ -75,8 +75,8 @@ class ReformatView:
         return cross, state.slice_index if index is None else index
 
     def _draw(self, store: SliceStore, rows: Levels, state: ViewerState, at: int) -> None:
-        cut = coronal if self.plane is Plane.CORONAL else sagittal
-        plane = cut(store.volume, at, rows, store.in_volume)
+        lines, read = store.rows_at(at) if self.plane is Plane.CORONAL else store.columns_at(at)
+        plane = plane_of(lines, rows, read)
         grey = to_grey(plane, state.window, inverted=state.inverted)
         aspect = rows.step_mm / _across_mm(store, self.plane)
         self.pane.show_picture(
@@ -94,9 +94,11 @@ class ReformatView:
             if self.plane is Plane.CORONAL
             else QCoreApplication.translate("reformats", "Sagittal, column {number}")
         ).format(number=at + 1)
-        note = QCoreApplication.translate("reformats", "Computed, to find the place")
+        notes = [QCoreApplication.translate("reformats", "Computed, to find the place")]
+        if not store.is_whole:
+            notes.append(QCoreApplication.translate("reformats", "A large series: the part around this slice"))
         return Dressing(
-            corners=((title,), (), (note,), ()),
+            corners=((title,), (), tuple(notes), ()),
             letters=_letters(store, self.plane),
             mm_per_column=_across_mm(store, self.plane),
             lines=((row, column),),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QEvent, QSignalBlocker, Qt, Signal
@@ -28,7 +27,7 @@ from PySide6.QtWidgets import (
 
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.settings import Settings
-from aicorona_desktop.core.user_settings import Preset, UserSettings
+from aicorona_desktop.core.user_settings import UserSettings
 from aicorona_desktop.ui import settings_pages as pages
 from aicorona_desktop.ui.actions import Actions
 from aicorona_desktop.ui.choices import SiteChoices, UserChoices
@@ -36,12 +35,12 @@ from aicorona_desktop.ui.dialogs import Sheet
 from aicorona_desktop.ui.icons import icon
 from aicorona_desktop.ui.key_sheet import KeyTree
 from aicorona_desktop.ui.keys import spellings
-from aicorona_desktop.ui.presets import AUTOMATIC, FROM_FILE, KEYS, MODEL, KeyedPreset, presets
+from aicorona_desktop.ui.mouse_editor import MouseEditor
+from aicorona_desktop.ui.preset_editor import PresetEditor
 from aicorona_desktop.ui.settings_pages import Choice, Number, Setting, Switch, Words
 from aicorona_desktop.ui.theme import ThemeKeeper
 
 translate = QCoreApplication.translate
-COMPUTED = (MODEL, FROM_FILE, AUTOMATIC)  # presets that have no numbers to change
 
 
 class SettingsDialog(Sheet):
@@ -62,7 +61,7 @@ class SettingsDialog(Sheet):
         self.rows = {one.name: SettingRow(one, site if one.of_site else user, keeper, self) for one in pages.settings()}
         self._groups: dict[str, list[QWidget]] = {
             pages.INTAKE: [WatchedFolders(site, keeper, self)],
-            pages.KEYS: [KeyEditor(actions, user, self)],
+            pages.KEYS: [MouseEditor(user, self), KeyEditor(actions, user, self)],
             pages.VIEWER: [PresetEditor(user, self)],
             pages.MODEL: [_facts_label(facts, self)],
         }
@@ -393,92 +392,6 @@ class KeyField(QLineEdit):
         if found:
             self.setText(found[0])
             self.pressed.emit(found[0])
-
-
-class PresetEditor(QFrame):
-    """Own window presets and changed numbers of those that ship; the one of the model cannot be changed."""
-
-    def __init__(self, user: UserChoices, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._user = user
-        self.setAccessibleName(translate("Settings", "Window presets"))
-        self.list = QListWidget(self)
-        self.list.setAccessibleName(self.accessibleName())
-        self.list.setMaximumHeight(self.fontMetrics().lineSpacing() * 13)
-        self.name = QLineEdit(self, placeholderText=translate("Settings", "Name"), maxLength=40)
-        self.width_field = self._number(1, 8000, translate("Settings", "Width"))
-        self.level_field = self._number(-2000, 4000, translate("Settings", "Level"))
-        self.key = QComboBox(self)
-        self.key.addItem("")
-        self.key.addItems(list(KEYS))
-        self.name.setAccessibleName(translate("Settings", "Name of the preset"))
-        self.key.setAccessibleName(translate("Settings", "Key of the preset"))
-        keep = QPushButton(translate("Settings", "Keep preset"), self)
-        keep.clicked.connect(self.keep)
-        restore = QPushButton(translate("Settings", "Restore presets"), self)
-        restore.clicked.connect(lambda: user.restore("presets"))
-        self.words = QLabel(self)
-        self.words.setWordWrap(True)
-        row = QHBoxLayout()
-        for widget in (self.name, self.width_field, self.level_field, self.key, keep, restore):
-            row.addWidget(widget)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 4, 0, 4)
-        column.addWidget(QLabel(self.accessibleName(), self))
-        column.addWidget(self.list)
-        column.addLayout(row)
-        column.addWidget(self.words)
-        self.list.currentRowChanged.connect(self._choose)
-        user.changed.connect(self._fill)
-        self._fill()
-
-    def keep(self) -> None:
-        """Keep the numbers in the fields under the name in the field: a new preset, or a changed one."""
-        stored = self._stored_name(self.name.text().strip())
-        if stored in COMPUTED:
-            self.words.setText(translate("Settings", "This preset is computed and cannot be changed."))
-            return
-        try:
-            new = Preset(stored, self.width_field.value(), self.level_field.value(), self.key.currentText())
-        except AicoronaError as error:
-            self.words.setText(str(error))
-            return
-        others = (
-            replace(one, key="") if new.key and one.key == new.key else one
-            for one in self._user.value.presets
-            if one.name != stored
-        )
-        self._user.change(presets=(*others, new))
-        self.words.setText(translate("Settings", "Kept."))
-
-    def _all(self) -> tuple[KeyedPreset, ...]:
-        return presets(self._user.value.presets)
-
-    def _stored_name(self, shown: str) -> str:
-        return next((one.name for one in self._all() if one.text == shown), shown)
-
-    def _fill(self) -> None:
-        self.list.clear()
-        for one in self._all():
-            numbers = f"{one.window.width_hu:.0f} / {one.window.centre_hu:.0f}" if one.window else "-"
-            self.list.addItem(f"{one.key or ' '}   {one.text}   {numbers}")
-
-    def _choose(self, number: int) -> None:
-        if number < 0:
-            return
-        one = self._all()[number]
-        self.name.setText(one.text)
-        self.key.setCurrentText(one.key)
-        if one.window is not None:
-            self.width_field.setValue(one.window.width_hu)
-            self.level_field.setValue(one.window.centre_hu)
-
-    def _number(self, smallest: float, largest: float, words: str) -> QDoubleSpinBox:
-        spin = QDoubleSpinBox(self, decimals=0, minimum=smallest, maximum=largest, singleStep=10)
-        spin.setSuffix(" HU")
-        spin.setPrefix(f"{words} ")
-        spin.setAccessibleName(words)
-        return spin
 
 
 def _facts_label(facts: dict[str, str], parent: QWidget) -> QLabel:

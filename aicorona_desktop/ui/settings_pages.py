@@ -179,6 +179,14 @@ def _viewer() -> tuple[Setting, ...]:
             Choice(texts),
         ),
         Setting(
+            "image_overlays",
+            False,
+            VIEWER,
+            translate("Settings", "Overlays in the image"),
+            translate("Settings", "Lines and texts that come with the image are drawn over it."),
+            Switch(),
+        ),
+        Setting(
             "two_line_rows",
             False,
             VIEWER,
@@ -216,6 +224,14 @@ def _keys() -> tuple[Setting, ...]:
             translate("Settings", "Turn the wheel the other way"),
             translate("Settings", "Wheel towards you goes towards the head."),
             Switch(),
+        ),
+        Setting(
+            "wheel_steps",
+            False,
+            KEYS,
+            translate("Settings", "Slices a notch"),
+            translate("Settings", "How many slices a notch of the wheel goes; fine steps of a trackpad add up."),
+            Number(1, 10, 1),
         ),
         Setting(
             "drag_speed",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication
 
-from aicorona_desktop.app.viewing import ViewedSeries, letters, opposite, standard_directions
+from aicorona_desktop.app.viewing import ShownSlice, ViewedSeries, letters, opposite, standard_directions
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.core.headers import Header
 from aicorona_desktop.core.rows import Row
@@ -44,6 +44,7 @@ class _Drawn:
     index: int
     window: VoiWindow | None
     inverted: bool
+    overlays: bool
     map_of: tuple[str, float, MapDrawing, bool, str, int] | None
 
 
@@ -100,26 +101,27 @@ class SliceView:
         if self.store is None:
             self.pane.dress(Dressing(corners=((), (), (self.note,), ())))
             return
-        pixels = self.store.pixels(index)
+        shown = self.store.shown(index)
         self.pane.place(Placement(state.fitted, state.one_to_one))
         reason = ""
-        if isinstance(pixels, Finding):
+        if isinstance(shown, Finding):
             self._draw_nothing(index)
-            reason = _reason(index, self.store.slices, pixels)
-        elif pixels is not None:
-            self._draw(state, index, pixels, with_map=with_map)
-        waiting = pixels is None
+            reason = _reason(index, self.store.slices, shown)
+        elif shown is not None:
+            self._draw(state, index, shown, with_map=with_map)
+        waiting = shown is None
         self._dress(state, index if waiting else None, reason, self._measured(measures(), chosen), lines)
 
     def _draw_nothing(self, index: int) -> None:
         self._drawn, self._shown_index, self._map_there = None, index, False
         self.pane.show_picture(None, self._field((self._series.rows, self._series.columns)))
 
-    def _draw(self, state: ViewerState, index: int, pixels: NDArray[np.int16], *, with_map: bool) -> None:
+    def _draw(self, state: ViewerState, index: int, shown: ShownSlice, *, with_map: bool) -> None:
+        pixels, with_lines = shown.pixels, state.overlays and not self._names_hidden
         as_model = state.preset == MODEL
         code_key = self._map_key(state, index) if with_map else None
         window = None if as_model else state.window
-        wanted = _Drawn(id(self.store), index, window, state.inverted, code_key)
+        wanted = _Drawn(id(self.store), index, window, state.inverted, with_lines, code_key)
         if wanted == self._drawn:
             return
         rows, columns = pixels.shape
@@ -132,7 +134,8 @@ class SliceView:
             grey = to_grey(pixels, state.window, inverted=state.inverted)
         code = self._code(state, index, grey) if code_key is not None else None
         picture = grey if code is None else painted(grey, code, state.map_opacity, state.colour_map)
-        self.pane.show_picture(Picture(picture, index, covers), self._field((rows, columns)))
+        lines = shown.overlay_bits if with_lines else None
+        self.pane.show_picture(Picture(picture, index, covers, lines), self._field((rows, columns)))
         self._drawn, self._shown_index, self._map_there = wanted, index, code is not None
 
     def _code(self, state: ViewerState, index: int, grey: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
@@ -201,8 +204,23 @@ class SliceView:
             outside=value == PADDING_HU,
             map_largest=None if limits is None else limits[1],
             map_grid=grid,
-            note=self.note,
+            note=self._notes(state),
         )
+
+    @property
+    def _names_hidden(self) -> bool:
+        return self.person.identity is not None and self.person.identity.hidden
+
+    def _notes(self, state: ViewerState) -> str:
+        """What belongs to this picture alone, and what of the file is not drawn over it."""
+        notes = [self.note] if self.note else []
+        shown = None if self.store is None or self._shown_index is None else self.store.shown(self._shown_index)
+        if isinstance(shown, ShownSlice) and shown.overlay_left_out is not None:
+            notes.append(str(shown.overlay_left_out))
+        if isinstance(shown, ShownSlice) and shown.overlay is not None and state.overlays and self._names_hidden:
+            # Writing in an overlay may well be the patient's name.
+            notes.append(QCoreApplication.translate("SliceView", "Overlays are not drawn while names are hidden"))
+        return "\n".join(notes)
 
     def _value(self) -> int | None:
         pixels = self.hounsfield

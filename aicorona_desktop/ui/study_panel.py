@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QPalette
+from PySide6.QtCore import QCoreApplication, QEvent, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import (
     QFrame,
     QLabel,
-    QProgressBar,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -27,6 +26,7 @@ from aicorona_desktop.ui.context import Context
 from aicorona_desktop.ui.contributions import without_top_slices
 from aicorona_desktop.ui.contributions_view import ContributionList, FragilityView
 from aicorona_desktop.ui.fold import Fold, Line, Lines, wrap
+from aicorona_desktop.ui.identity_dialogs import ask_identity
 from aicorona_desktop.ui.map_layer import MapLayer, MapState, shows_map
 from aicorona_desktop.ui.model_card import ModelCard
 from aicorona_desktop.ui.study_facts import SeriesOffer, StudyFacts, offers, read_facts, threshold_of
@@ -56,6 +56,29 @@ READ_EVERY_MS = 250
 AGREEING = frozenset({Agreement.IDENTICAL.value, Agreement.WITHIN_TOLERANCE.value})
 
 
+class ShareBar(QWidget):
+    """A bar filled from the left by a share, in the accent: Qt's own takes the colour of selections, too faint here."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.share = 0.0
+
+    def show_share(self, share: float) -> None:
+        """Fill the bar by a share from 0 to 1."""
+        self.share = share
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 - Qt's signature
+        """Draw the bar, from the left in every language."""
+        whole, palette = self.rect().toRectF().adjusted(0.5, 0.5, -0.5, -0.5), self.palette()
+        filled = QRectF(whole)
+        filled.setWidth(whole.width() * self.share)
+        with QPainter(self) as painter:
+            painter.fillRect(filled, palette.color(QPalette.ColorRole.Accent))
+            painter.setPen(palette.color(QPalette.ColorRole.PlaceholderText))
+            painter.drawRect(whole)
+
+
 class ClassBar(QWidget):
     """One class of the model: its name, its value, and a bar of it below, so that no text is cut off."""
 
@@ -64,11 +87,7 @@ class ClassBar(QWidget):
         self.setObjectName(f"class_{name}")
         self.label = QLabel(self)
         wrap(self.label)
-        self.bar = QProgressBar(self)
-        self.bar.setTextVisible(False)
-        self.bar.setRange(0, 1000)
-        self.bar.installEventFilter(self)
-        self._colour_bar()
+        self.bar = ShareBar(self)
         self.bar.setFixedHeight(self.fontMetrics().height() // 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -76,24 +95,11 @@ class ClassBar(QWidget):
         layout.addWidget(self.label)
         layout.addWidget(self.bar)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Give the bar the colour of bars again when the look has changed."""
-        if watched is self.bar and event.type() is QEvent.Type.PaletteChange:
-            self._colour_bar()
-        return super().eventFilter(watched, event)
-
-    def _colour_bar(self) -> None:
-        """Fill the bar with the accent: the colour of a selection is too faint for it (ux.md 15: 3 to 1)."""
-        palette = self.bar.palette()
-        if palette.color(QPalette.ColorRole.Highlight) != palette.color(QPalette.ColorRole.Accent):
-            palette.setColor(QPalette.ColorRole.Highlight, palette.color(QPalette.ColorRole.Accent))
-            self.bar.setPalette(palette)
-
     def show_value(self, name: str, value: float) -> None:
         """Show a model output from 0 to 1."""
         text = translate("StudyPanel", "{name}: {value}").format(name=name, value=words.points(value))
         self.label.setText(text)
-        self.bar.setValue(round(1000 * value))
+        self.bar.show_share(value)
         self.bar.setAccessibleName(text)
 
 
@@ -211,6 +217,7 @@ class SeriesBox(QWidget):
 class StudyPanel(QWidget):
     """All groups of one study; reads the history by itself, and again whenever the study changes."""
 
+    say = Signal(str)
     go_to_slice = Signal(int)  # of the series on the screen
     use_series = Signal(str)
     map_requested = Signal(bool)
@@ -278,12 +285,13 @@ class StudyPanel(QWidget):
         self.show_map = _button("show_map", translate("StudyPanel", "Show map"))
         self.show_map.setCheckable(True)
         self.compute_anew = _button("compute_maps_anew", translate("StudyPanel", "Compute the maps anew"))
+        self.identity = _button("choose_identity", translate("StudyPanel", "Choose whose study it is…"))
         self.answer = Lines("answer")
         self.card = _button("model_card_button", translate("StudyPanel", "Model card"))
         self.score_again = _button("score_again", translate("StudyPanel", "Score again"))
         self.verify = _button("verify_score", translate("StudyPanel", "Check that the score is the same"))
         groups = (
-            _Group("score", translate("StudyPanel", "Model score (COVID-19)"), (self.score,)),
+            _Group("score", translate("StudyPanel", "Model score (COVID-19)"), (self.score, self.identity)),
             _Group("series", translate("StudyPanel", "Series and slices"), (self.series,)),
             _Group("suitability", translate("StudyPanel", "Suitability"), (self.suitability,)),
             _Group("map", translate("StudyPanel", "Map"), (self.show_map, self.check, self.compute_anew), fixed=True),
@@ -333,6 +341,7 @@ class StudyPanel(QWidget):
         self.compute_anew.clicked.connect(self.layer.compute_anew)
         self.card.clicked.connect(self._show_card)
         self.score_again.clicked.connect(self._score_again)
+        self.identity.clicked.connect(self._choose_identity)
         self.verify.clicked.connect(self._verify)
         self.layer.changed.connect(self._refresh_maps)
         self._context.bridge.studies_changed.connect(self._studies_changed)
@@ -471,6 +480,9 @@ class StudyPanel(QWidget):
     def _enable(self) -> None:
         why = self._why_read_only()
         known = self._facts is not None
+        self.identity.setVisible(self._facts is not None and words.has_identity_to_choose(self._facts.row))
+        self.identity.setEnabled(not why)
+        self.identity.setToolTip(why)
         scored = known and self._facts is not None and self._facts.result is not None
         for button, possible in ((self.score_again, known), (self.verify, scored)):
             button.setEnabled(possible and not why)
@@ -517,6 +529,10 @@ class StudyPanel(QWidget):
     def _score_again(self) -> None:
         by = self._context.person()
         self._ask(lambda engine: engine.score_again(self._uid, by=by))
+
+    def _choose_identity(self) -> None:
+        if self._facts is not None:
+            ask_identity(self._context, self._facts.row, self, self.say.emit)
 
     def _verify(self) -> None:
         self._ask(lambda engine: engine.request_verification(self._uid))

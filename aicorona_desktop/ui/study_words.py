@@ -185,6 +185,11 @@ def out_of_range() -> Trouble:
     )
 
 
+def has_identity_to_choose(row: Row) -> bool:
+    """Whether a person must choose whose study it is, or has chosen and may choose again."""
+    return any(one.reason in (Reason.TWO_PATIENTS, Reason.IDENTITY_CHOSEN) for one in row.findings)
+
+
 def _means(row: Row) -> str:
     standing = standing_of(row)
     if standing is Standing.NOT_FOR_TOOL:

@@ -15,6 +15,8 @@ from aicorona_desktop.history.store import (
     Escalation,
     History,
     HistoryError,
+    IdentityChoice,
+    NameReading,
     StateChange,
     StoredResult,
     StudyNote,
@@ -30,6 +32,9 @@ from aicorona_desktop.ui.verdict_panel import escalation_text, seen_text, verdic
 translate = QCoreApplication.translate
 
 
+Said = Verdict | StudyOutcome | Escalation | StudyNote | IdentityChoice | NameReading
+
+
 class Kind(StrEnum):
     """What an entry of the trail is."""
 
@@ -39,6 +44,7 @@ class Kind(StrEnum):
     OUTCOME = "outcome"
     ESCALATION = "escalation"
     NOTE = "note"
+    IDENTITY = "identity"
     VIEWING = "viewing"
 
 
@@ -54,6 +60,8 @@ class Trail:
     escalations: tuple[Escalation, ...]
     notes: tuple[StudyNote, ...]
     viewings: tuple[Viewing, ...]
+    identities: tuple[IdentityChoice, ...] = ()
+    names: tuple[NameReading, ...] = ()
     trouble: str = ""
 
 
@@ -65,7 +73,7 @@ class TrailEntry:
     kind: Kind
     title: str
     text: str
-    source: Verdict | StudyOutcome | Escalation | StudyNote | StoredResult | StateChange | Viewing
+    source: Said | StoredResult | StateChange | Viewing
     taken_back: bool = False
 
     @property
@@ -102,6 +110,8 @@ def read_trail(history: History, study_instance_uid: str) -> Trail | None:
             history.escalations(uid),
             history.notes(uid),
             history.viewings(uid),
+            history.identity_choices(uid),
+            history.name_readings(uid),
             trouble,
         )
 
@@ -152,8 +162,15 @@ def _said(trail: Trail) -> Iterator[TrailEntry]:
     for note in trail.notes:
         yield _entry(Kind.NOTE, translate("Trail", "Note"), ", ".join(filter(None, (note.text, note.initials))), note)
 
+    for choice in trail.identities:
+        yield _entry(Kind.IDENTITY, translate("Trail", "Identity chosen"), identity_entry_text(choice), choice)
+    for reading in trail.names:
+        text = translate("Trail", "read as {character_set}").format(character_set=reading.character_set)
+        said = ", ".join(filter(None, (text, reading.initials)))
+        yield _entry(Kind.IDENTITY, translate("Trail", "Name shown otherwise"), said, reading)
 
-def _entry(kind: Kind, title: str, text: str, said: Verdict | StudyOutcome | Escalation | StudyNote) -> TrailEntry:
+
+def _entry(kind: Kind, title: str, text: str, said: Said) -> TrailEntry:
     if not said.taken_back:
         return TrailEntry(said.at, kind, title, text, said)
     when = words.moment_text(said.taken_back_at) if said.taken_back_at else ""
@@ -176,6 +193,16 @@ def _viewed(trail: Trail) -> Iterator[TrailEntry]:
 
 
 # --- words ---------------------------------------------------------------------------------------------------------
+
+
+def identity_entry_text(choice: IdentityChoice) -> str:
+    """Return what was chosen about the files of the other identities, and by whom; the row says who stands."""
+    others = (
+        translate("Trail", "all files are of the same patient")
+        if choice.whole
+        else translate("Trail", "the files of %n other identity(ies) are left out", "", len(choice.seen) - 1)
+    )
+    return ", ".join(filter(None, (others, choice.initials)))
 
 
 def state_name(state: State) -> str:

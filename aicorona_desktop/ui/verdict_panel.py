@@ -69,9 +69,15 @@ class VerdictFacts:
     viewings: tuple[Viewing, ...]
 
     @property
-    def standing(self) -> Verdict | None:
-        """The newest verdict that was not taken back; it may be of the study as it was before late files."""
-        return next((one for one in reversed(self.verdicts) if not one.taken_back), None)
+    def standing(self) -> tuple[Verdict, ...]:
+        """What each person said last and did not take back, newest first; it may be of the study before late files."""
+        by_person = {one.initials.casefold() or str(one.number): one for one in self.verdicts if not one.taken_back}
+        return tuple(sorted(by_person.values(), key=lambda one: -one.number))
+
+    def own(self, initials: str) -> Verdict | None:
+        """Return what a person has said of the present files, and not taken back."""
+        of_now = (one for one in self.standing if one.revision == self.row.revision)
+        return next((one for one in of_now if _same_person(one.initials, initials)), None)
 
     def seen_before(self, initials: str) -> float | None:
         """Return the largest share of slices that this person has had on the screen in earlier viewings."""
@@ -320,12 +326,8 @@ class VerdictPanel(QWidget):
 
         Another person's answer is never filled in: that would be an answer chosen beforehand.
         """
-        said = None if self._facts is None else self._facts.standing
-        if said is None or self._facts is None or not self._facts.row.read_at:
-            return NOTHING
-        if not _same_person(said.initials, self._initials):
-            return NOTHING
-        return Answer(said.impression, said.action, said.co_rads, said.note)
+        said = None if self._facts is None else self._facts.own(self._initials)
+        return NOTHING if said is None else Answer(said.impression, said.action, said.co_rads, said.note)
 
     def _fill(self, answer: Answer) -> None:
         if answer == self.answer:
@@ -389,7 +391,7 @@ class VerdictPanel(QWidget):
             return
         self._remember_initials()
         said, uid, initials, share = self.answer, self._uid, self._initials, self._share()
-        history = self._context.running.history
+        history, shown = self._context.running.history, None if self._facts is None else self._facts.row
         self._drafts.pop(uid, None)
         self._recorder.record(
             translate("VerdictPanel", "Save impression"),
@@ -403,6 +405,8 @@ class VerdictPanel(QWidget):
                     note=said.note,
                     initials=initials,
                     slices_seen=share,
+                    result=None if shown is None else shown.result,
+                    revision=None if shown is None else shown.revision,
                 ),
                 lambda number: history.take_back_verdict(number, initials),
             ),
@@ -460,9 +464,8 @@ class VerdictPanel(QWidget):
         if self._uid in self._drafts:
             key = self._context.actions.shown_key("viewer.save_verdict")
             lines.append(Line(translate("VerdictPanel", "Not saved yet. {key} saves.").format(key=key), strong=True))
-        said = facts.standing
-        if said is not None:
-            lines.append(Line(saved_text(said), translate("VerdictPanel", "Saved")))
+        if facts.standing:
+            lines += [Line(saved_text(said), translate("VerdictPanel", "Saved")) for said in facts.standing]
             if not facts.row.read_at:
                 lines.append(Line(translate("VerdictPanel", "Files came later: the study waits to be read again.")))
         elif facts.verdicts:
@@ -483,8 +486,10 @@ class VerdictPanel(QWidget):
         """Why nothing can be saved now; "" when it can."""
         if not self._context.writable:
             return translate("VerdictPanel", "This copy of the program is for reading only.")
-        if self._facts is None:
+        if not self._uid:
             return translate("VerdictPanel", "No study is open.")
+        if self._facts is None:
+            return translate("VerdictPanel", "What is known of this study is still being read.")
         if not self.answer.says_something:
             return translate("VerdictPanel", "Choose an impression or an action first.")
         if not self._initials:

@@ -80,7 +80,7 @@ class ViewerMouse(QObject):
     def follow(self, settings: UserSettings) -> None:
         """Use these settings from now on."""
         self.settings = settings
-        self.bindings = bindings_of(settings.mouse_scheme)
+        self.bindings = bindings_of(settings.mouse_scheme, settings.mouse_bindings)
         self.wheel = WheelSum(reversed=settings.wheel_reversed)
 
     def listen(self, view: SliceView) -> None:
@@ -210,18 +210,18 @@ class ViewerMouse(QObject):
 
     # --- wheel ------------------------------------------------------------------------------------------------------
 
+    def _wheel_of(self, modifiers: Qt.KeyboardModifier) -> Wheel | None:
+        if modifiers & Qt.KeyboardModifier.ControlModifier:
+            return self.bindings.control_wheel
+        return self.bindings.shift_wheel if modifiers & Qt.KeyboardModifier.ShiftModifier else self.bindings.wheel
+
     def wheeled(self, event: QWheelEvent, view: SliceView | None = None) -> None:
         """Turn a wheel, over a picture or the strip; fine steps of a trackpad are summed to whole ones."""
         turned = event.angleDelta().y() or event.angleDelta().x()  # Alt, and Shift on some systems, turn it sideways
-        steps = self.wheel.add(turned)
-        if not steps:
+        what = self._wheel_of(event.modifiers())
+        steps = self.wheel.add(turned, self.settings.wheel_steps if what is Wheel.SLICE else 1)
+        if not steps or what is None:
             return
-        modifiers = event.modifiers()
-        what = self.bindings.wheel
-        if modifiers & Qt.KeyboardModifier.ControlModifier:
-            what = self.bindings.control_wheel
-        elif modifiers & Qt.KeyboardModifier.ShiftModifier:
-            what = self.bindings.shift_wheel
         state = self._viewer.state
         if what is Wheel.ZOOM:
             at = None if view is None else view.pane.from_middle(event.position())

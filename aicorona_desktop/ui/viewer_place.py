@@ -18,6 +18,7 @@ from aicorona_desktop.core.study import Series
 from aicorona_desktop.imaging.roi import Point
 from aicorona_desktop.ui import actions as action_names
 from aicorona_desktop.ui import viewer_state as states
+from aicorona_desktop.ui.charts import preload
 from aicorona_desktop.ui.context import Context, Place
 from aicorona_desktop.ui.jobs import cancelled
 from aicorona_desktop.ui.keys import PLACE_KEYS
@@ -124,6 +125,8 @@ class ViewerPlace(Place):
             self.book.show_study(study_instance_uid)
             self.panel.show_study(study_instance_uid)
             self.study_coming.emit(study_instance_uid)
+            self._left.show()
+            self.side.show()
         self._read_study()
 
     def set_state(self, state: ViewerState) -> None:
@@ -151,7 +154,6 @@ class ViewerPlace(Place):
     def add_side_panel(self, widget: QWidget, title: str) -> None:
         """Put a panel into the tabs at the right."""
         self.side.addTab(widget, title)
-        self.side.show()
 
     def raise_side_panel(self, widget: QWidget) -> None:
         """Bring a panel to the front."""
@@ -161,10 +163,12 @@ class ViewerPlace(Place):
         """Take the keys, and have the reader process ready."""
         self.setFocus(Qt.FocusReason.OtherFocusReason)
         self.context.jobs.run(self.reader.warm_up, _nothing, lane="viewer", key="warm up", owner=self)
+        preload(self.context.jobs, self)
 
     def leave(self) -> None:
         """Stop what runs by itself, and remember the splitter."""
-        self.context.user.remember(SPLITTER, self._splitter.saveState())
+        if self._uid:  # before the first study the panels are hidden, and nobody has moved them
+            self.context.user.remember(SPLITTER, self._splitter.saveState())
         self.set_state(replace(self.state, cine_per_s=0))
 
     def end(self) -> None:
@@ -199,25 +203,27 @@ class ViewerPlace(Place):
         self.tools = ViewerTools(self.context.actions, self._choose_tool, self._choose_preset, self)
         for keyed in (*self.pictures.panes, self.pictures.strip, self.list):
             keyed.setProperty(PLACE_KEYS, True)
-        left = QWidget(self)
+        self._left = left = QWidget(self)
+        left.hide()
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.list, 1)
         column.addWidget(self.histogram)
         self.setFocusProxy(self.main.pane)
+        # Only the pictures give way to a message: what a person thinks of a study can be saved without them.
+        self._pages = QStackedWidget(self)
+        self._pages.addWidget(self._made_message())
+        self._pages.addWidget(self.pictures)
         self._splitter = QSplitter(Qt.Orientation.Horizontal, self)
-        for place, (widget, stretch) in enumerate(((left, 0), (self.pictures, 1), (self.side, 0))):
+        for place, (widget, stretch) in enumerate(((left, 0), (self._pages, 1), (self.side, 0))):
             self._splitter.addWidget(widget)
             self._splitter.setStretchFactor(place, stretch)
         self._splitter.restoreState(self.context.user.recalled(SPLITTER))
-        self._pages = QStackedWidget(self)
-        self._pages.addWidget(self._made_message())
-        self._pages.addWidget(self._splitter)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.tools.bar)
-        layout.addWidget(self._pages, 1)
+        layout.addWidget(self._splitter, 1)
         self._cine, self._strip_timer = QTimer(self), QTimer(self, singleShot=True, interval=STRIP_EVERY_MS)
         self._reformat_timer = QTimer(self, singleShot=True, interval=REFORMATS_EVERY_MS)
         self._resized = QTimer(self, singleShot=True, interval=0)
@@ -281,9 +287,11 @@ class ViewerPlace(Place):
             found[name].triggered.connect(partial(self._choose_layout, layout))
         for key in KEYS:
             found[f"viewer.preset_{key}"].triggered.connect(partial(self._preset_of_key, key))
+            found[f"viewer.own_preset_{key}"].triggered.connect(partial(self._preset_of_key, f"Shift+{key}"))
         found["viewer.previous_series"].triggered.connect(partial(self._step_series, -1))
         found["viewer.next_series"].triggered.connect(partial(self._step_series, 1))
         found["viewer.delete_measure"].triggered.connect(self._delete_measure)
+        found["viewer.overlays"].triggered.connect(self._switch_overlays)
         found["viewer.corner_text"].triggered.connect(self._next_corner_text)
         found["copy_picture"].triggered.connect(self._copy_picture)
 
@@ -350,14 +358,14 @@ class ViewerPlace(Place):
 
     def _show_first(self, first: FirstLook) -> None:
         """Show the slice that was read before the series is known: its neighbours are shown as coming."""
-        if self.viewed is not None or isinstance(first.pixels, Finding):
+        if self.viewed is not None or isinstance(first.shown, Finding):
             return
-        rows, columns = first.pixels.shape
+        rows, columns = first.shown.pixels.shape
         name = first.instance.header.series_description
         alone = Series(first.series_instance_uid, (first.instance,), description=name)
         series = ViewedSeries(alone, (first.instance,) * first.slices, None, first.used, rows, columns, scored=True)
         store = SliceStore(first.study_instance_uid, series)
-        store.take(first.slice_index, first.pixels)
+        store.take(first.slice_index, first.shown)
         self._use(store)
         where = (first.study_instance_uid, first.series_instance_uid, first.slices, first.slice_index)
         self.set_state(states.opened(self.state, *where))
@@ -543,6 +551,9 @@ class ViewerPlace(Place):
         self.set_state(state)
         self.context.user.change(corner_text=state.corner_text.value)
 
+    def _switch_overlays(self, *_: object) -> None:
+        self.context.user.change(image_overlays=not self.state.overlays)
+
     def _delete_measure(self, *_: object) -> None:
         chosen = self.book.find(self.book.chosen) or next(reversed(self.measures_on(self.main)), None)
         if chosen is not None:
@@ -681,6 +692,7 @@ class ViewerPlace(Place):
             colour_map=user.colour_map,
             map_opacity=user.map_opacity_percent / 100,
             corner_text=corner_text_of(user.corner_text),
+            overlays=user.image_overlays,
             tool=resting if state.tool is state.resting_tool else state.tool,
             resting_tool=resting,
         )

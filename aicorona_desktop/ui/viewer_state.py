@@ -78,8 +78,9 @@ class ViewerState:
     `slice_index` counts from 0 at the feet within the series. `preset` is the stored name of the window ("" when
     it was dragged); `model` is computed from each slice, its `window` is not used. `map_class` is one of `CLASSES`.
     `resting_tool` is what the left button does while no other tool is chosen. `cross` is the row and column of the
-    slices that the reformats go through. `one_to_one` shows one picture pixel on one physical pixel, whatever
-    `fitted` says of the zoom. `cine_per_s` is how many slices a second run by, 0 while none do.
+    slices that the reformats go through. `overlays`: what comes with the image is drawn over it.
+    `one_to_one` shows one picture pixel on one physical pixel, whatever `fitted` says of the zoom. `cine_per_s` is how
+    many slices a second run by, 0 while none do.
     """
 
     study_instance_uid: str = ""
@@ -98,6 +99,7 @@ class ViewerState:
     map_drawing: MapDrawing = MapDrawing.BOTH
     raw_grid: bool = False
     colour_map: str = "cividis"
+    overlays: bool = True
     corner_text: CornerText = CornerText.ALL
     tool: Tool = Tool.WINDOW
     resting_tool: Tool = Tool.WINDOW
@@ -132,6 +134,7 @@ def opened(
         slice_index=_within(slice_index, slices),
         colour_map=state.colour_map,
         map_opacity=state.map_opacity,
+        overlays=state.overlays,
         corner_text=state.corner_text,
         tool=state.resting_tool if state.tool.measures else state.tool,
         resting_tool=state.resting_tool,

@@ -80,6 +80,7 @@ class ViewerTools(QObject):
         for layout, name in LAYOUTS.items():
             self._actions[name].setChecked(state.layout is layout)
         self._actions["viewer.invert"].setChecked(state.inverted)
+        self._actions["viewer.overlays"].setChecked(state.overlays)
         self._actions["viewer.play"].setChecked(bool(state.cine_per_s))
 
     def menu_at_pointer(self, parent: QWidget) -> QMenu:
@@ -88,8 +89,8 @@ class ViewerTools(QObject):
         for part in (self.tools, self.presets, self.layouts):
             menu.addMenu(part)
         menu.addSeparator()
-        names = ("fit", "one_to_one", "invert", "map", "play", "corner_text", "delete_measure", "reset_view")
-        menu.addActions([self._actions[f"viewer.{name}"] for name in names])
+        names = ("fit", "one_to_one", "invert", "map", "play", "overlays", "corner_text", "delete_measure")
+        menu.addActions([self._actions[f"viewer.{name}"] for name in (*names, "reset_view")])
         menu.addAction(self._actions["copy_picture"])
         return menu
 

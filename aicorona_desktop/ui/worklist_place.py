@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QPoint, Qt, QTimer
-from PySide6.QtGui import QGuiApplication, QResizeEvent, QUndoCommand
-from PySide6.QtWidgets import QMenu, QPushButton, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QGuiApplication, QResizeEvent
+from PySide6.QtWidgets import QPushButton, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from aicorona_desktop.core.events import Verified, WatchState
 from aicorona_desktop.core.rows import Lane
@@ -16,8 +16,12 @@ from aicorona_desktop.triage.ranking import policy_of
 from aicorona_desktop.ui import worklist_words as words
 from aicorona_desktop.ui.actions import HISTORY, WORKLIST
 from aicorona_desktop.ui.context import Context, Place
+from aicorona_desktop.ui.identity_dialogs import ask_identity, ask_name
 from aicorona_desktop.ui.import_summary import ImportLine
+from aicorona_desktop.ui.menus import TellingMenu
 from aicorona_desktop.ui.quick_look import QuickLook
+from aicorona_desktop.ui.recorder import Entry, recorder_of
+from aicorona_desktop.ui.study_words import has_identity_to_choose
 from aicorona_desktop.ui.worklist_filters import FilterBar
 from aicorona_desktop.ui.worklist_lines import Kind
 from aicorona_desktop.ui.worklist_live import LiveOrder
@@ -58,6 +62,7 @@ class WorklistPlace(Place):
         super().__init__(context, parent)
         self._sort: Sort | None = None
         self._sought = ""
+        self._recorder = recorder_of(context)
         self.model = WorklistModel(context.identity, context.now, self)
         self.view = WorklistView(self.model, lambda: context.theme.theme)
         self.filters = FilterBar(lambda: context.now().astimezone().date(), context.person)
@@ -131,6 +136,7 @@ class WorklistPlace(Place):
         context.user.changed.connect(self._settings_changed)
         context.bridge.sources_changed.connect(self._show_state)
         context.bridge.verified.connect(self._verified)
+        self._recorder.refused.connect(lambda _, sentence: self._refused(sentence))
 
     def _connect_actions(self) -> None:
         here: dict[str, Callable[[], object]] = {
@@ -150,6 +156,8 @@ class WorklistPlace(Place):
             "score_again": self._score_again,
             "score_now": self._score_now,
             "note": self._note,
+            "choose_identity": self._choose_identity,
+            "read_name": self._read_name,
             "remove": self._remove,
             "copy_row": self._copy,
         }
@@ -162,7 +170,7 @@ class WorklistPlace(Place):
         actions["restore_layout"].triggered.connect(self.reset_layout)
         if not self.context.writable:
             why = self.tr("Another copy of the program has the history open. This one is for reading only.")
-            for name in ("pin", "score_again", "score_now", "note", "remove"):
+            for name in ("pin", "score_again", "score_now", "note", "choose_identity", "read_name", "remove"):
                 actions.disable(f"{WORKLIST}.{name}", why)
 
     # --- coming and going ------------------------------------------------------------------------------------
@@ -407,8 +415,9 @@ class WorklistPlace(Place):
         history, person, uid = self.context.running.history, self.context.person(), row.study_instance_uid
         text = self.tr("Unpin") if row.pinned else self.tr("Pin to Needs a person")
         pinned = not row.pinned
-        self._do(
+        self._record(
             text,
+            uid,
             lambda: history.pin(uid, person, pinned=pinned),
             lambda: history.pin(uid, person, pinned=not pinned),
         )
@@ -420,22 +429,21 @@ class WorklistPlace(Place):
         history, person, uid = self.context.running.history, self.context.person(), row.study_instance_uid
         after = self.neighbour(uid, 1) or self.neighbour(uid, -1)
 
-        def removed() -> None:
-            if self.view.current_uid == uid and after:
+        def removed(*, stands: bool) -> None:
+            if not stands:
+                self.go_to(uid)
+            elif self.view.current_uid == uid and after:
                 self.go_to(after)
             self.live.apply()
-            self.say.emit(self.tr("The study is off the list. Its files stay; Ctrl+Z puts it back."))
+            if stands:
+                self.say.emit(self.tr("The study is off the list. Its files stay; Ctrl+Z puts it back."))
 
-        def put_back() -> None:
-            self.go_to(uid)
-            self.live.apply()
-
-        self._do(
+        self._record(
             self.tr("Remove from list"),
+            uid,
             lambda: history.remove(uid, person),
             lambda: history.put_back(uid, person),
             removed,
-            put_back,
         )
 
     def _note(self) -> None:
@@ -450,28 +458,42 @@ class WorklistPlace(Place):
     def save_note(self, uid: str, text: str) -> None:
         """Record a note on a study; it can be taken back."""
         history, person = self.context.running.history, self.context.person()
-        numbers: list[int] = []
+        entry = Entry(
+            uid, lambda: history.add_note(uid, text, person), lambda number: history.take_back_note(number, person)
+        )
+        self._recorder.record(self.tr("Note"), entry)
 
-        def add() -> None:
-            numbers.append(history.add_note(uid, text, person))
+    def _choose_identity(self) -> None:
+        row = self.view.current_row()
+        if row is not None and not has_identity_to_choose(row):
+            self.say.emit(self.tr("The files of this study name one patient only."))
+        elif row is not None:
+            ask_identity(self.context, row, self, self.say.emit)
 
-        self._do(self.tr("Note"), add, lambda: history.take_back_note(numbers[-1], person))
+    def _read_name(self) -> None:
+        row = self.view.current_row()
+        if row is not None:
+            ask_name(self.context, row, self, self.say.emit)
 
-    def _do(
+    def _record(
         self,
         text: str,
-        do: Callable[[], object],
-        undo: Callable[[], object],
-        done: Callable[[], None] | None = None,
-        undone: Callable[[], None] | None = None,
+        uid: str,
+        do: Callable[[], None],
+        undo: Callable[[], None],
+        then: Callable[..., None] | None = None,
     ) -> None:
-        """Record something in the history so that it can be taken back, and read the list anew."""
-        run = self.context.jobs.run
+        """Record what has no number of its own in the history, so that it can be taken back."""
 
-        def record(work: Callable[[], object], then: Callable[[], None] | None) -> None:
-            run(work, lambda _: (then or self.live.refresh)(), self.say.emit, lane="ledger", owner=self)
+        def done() -> int:
+            do()
+            return 1
 
-        self.context.undo.push(Recorded(text, lambda: record(do, done), lambda: record(undo, undone)))
+        self._recorder.record(text, Entry(uid, done, lambda _: undo(), then=then))
+
+    def _refused(self, sentence: str) -> None:
+        if self.isVisible():
+            self.say.emit(sentence)
 
     @property
     def _engine(self) -> Engine | None:
@@ -511,10 +533,11 @@ class WorklistPlace(Place):
         row = self.model.row_of(uid)
         if row is None:
             return
-        menu = QMenu(self)
+        menu = TellingMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         names = ["open", "quick_look", "fold" if self.model.is_unfolded(uid) else "unfold", "", "pin", "note"]
-        names += ["score_now"] if words.is_in_work(row) else []
+        names += ["choose_identity"] if has_identity_to_choose(row) else []
+        names += ["read_name", "score_now"] if words.is_in_work(row) else ["read_name"]
         names += ["score_again", "", "copy_row", "remove"]
         for name in names:
             if name:
@@ -524,7 +547,7 @@ class WorklistPlace(Place):
         menu.popup(point)
 
     def _show_columns_menu(self, point: QPoint) -> None:
-        menu = QMenu(self)
+        menu = TellingMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for number, column in enumerate(COLUMNS):
             if column not in ALWAYS_SHOWN:
@@ -565,29 +588,16 @@ class WorklistPlace(Place):
         self.splitter.restoreState(recalled("worklist/splitter"))
         self.quick_look.setVisible(recalled("worklist/quick_look") == b"shown")
 
+    def end(self) -> None:
+        """Record what still waits for its turn."""
+        self._recorder.finish()
+
     def reset_layout(self) -> None:
         """Put columns, folds and the quick look back as they were at first."""
         self.view.reset_columns()
         for lane in Lane:
             self.model.fold(lane, lane in FOLDED_AT_FIRST)
         self.show_quick_look(False)
-
-
-class Recorded(QUndoCommand):
-    """Something that is recorded in the history and can be taken back there; both stay in it."""
-
-    def __init__(self, text: str, do: Callable[[], None], undo: Callable[[], None]) -> None:
-        super().__init__(text)
-        self._do = do
-        self._undo = undo
-
-    def redo(self) -> None:
-        """Record it."""
-        self._do()
-
-    def undo(self) -> None:
-        """Take it back."""
-        self._undo()
 
 
 def pill_text(change: Change) -> str:

@@ -33,6 +33,7 @@ _SHARES = {Column.IDENTITY: 26, Column.SERIES: 10, Column.NOTES: 17, Column.READ
 """How the rest of the width is shared; each gets at least that many half letters."""
 
 MINIMUM_COLUMN = 24
+IDENTITY_LETTERS, LEAST_LETTERS = 25, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +175,21 @@ class WorklistView(QTableView):
         for column, share in shared.items():
             least = share * metrics.averageCharWidth() // 2
             widths[column] = max(least, rest * share // sum(shared.values()))
+        self._favour_identity(widths, IDENTITY_LETTERS * metrics.averageCharWidth())
         widths[Column.IDENTITY] += max(0, self.viewport().width() - sum(widths.values()))
         self._fitting = True
         for column, width in widths.items():
             self.setColumnWidth(COLUMNS.index(column), width)
         self._fitting = False
+
+    def _favour_identity(self, widths: dict[Column, int], wanted: int) -> None:
+        """Where it is narrow, let the identity have room from columns that say less, as far as these can be cut."""
+        for column in (Column.SERIES, Column.READER, Column.NOTES):
+            least = LEAST_LETTERS * self.fontMetrics().averageCharWidth()
+            spare = min(wanted - widths[Column.IDENTITY], widths.get(column, least) - least)
+            if spare > 0:
+                widths[column] -= spare
+                widths[Column.IDENTITY] += spare
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the new width among the columns."""

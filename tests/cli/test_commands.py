@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from aicorona_desktop.cli.main import run
-from aicorona_desktop.core.places import packs_dir
+from aicorona_desktop.model.pack import default_pack
 from tests import phantom
 
 STUDY_KEYS = {
@@ -23,7 +23,7 @@ STUDY_KEYS = {
     "slices_total", "slices_used", "slice_indices", "warnings", "files", "seconds_read", "seconds_infer", "provider",
     "pack", "pack_sha256",
 }  # fmt: skip
-PACK = next(packs_dir().glob("prototype-*-*"))
+PACK = default_pack().folder
 
 
 def answer(*arguments: str | Path, json_file: Path) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
+from aicorona_desktop.core.identities import PatientIdentity
 from aicorona_desktop.core.lanes import Policy
 from aicorona_desktop.core.rows import Lane, State
 from aicorona_desktop.history import migrations, standing
@@ -141,6 +142,25 @@ def test_verdicts_of_the_version_before_can_be_taken_back_and_its_studies_judged
         assert lanes(history)["1.2"] is Lane.READ
 
 
+def test_a_file_of_version_2_takes_in_identities_and_names_and_keeps_its_rows(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before, closing(sqlite3.connect(old, isolation_level=None)) as raw:
+        before.setattr(migrations, "STEPS", migrations.STEPS[:2])
+        migrations.migrate(raw)
+    with History.open(old, clock=Clock(NOW)) as history:
+        found, row = lanes(history), history.row("1.1")
+        doe, roe = PatientIdentity("1", "", "Doe^Jane"), PatientIdentity("2", "", "Roe^Rick")
+        history.choose_identity("1.1", doe, (doe, roe), whole=True)
+        history.read_name_as("1.1", "utf-8", "Doe^Jane")
+        (copy,) = copies(old)
+
+    assert row is not None
+    assert (found, row.name_read_as) == (EXPECTED, "")
+    with closing(sqlite3.connect(copy.path)) as raw:
+        assert raw.execute("PRAGMA user_version").fetchone()[0] == 2
+
+
 def test_an_older_file_is_read_in_this_form_and_left_untouched(old: Path) -> None:
     before = digest(old)
 
@@ -188,7 +208,7 @@ def test_another_version_of_the_program_settles_every_study_by_its_own_rules(
     with History.open(path, clock=Clock(NOW)) as history:
         same = lanes(history)
 
-    monkeypatch.setattr(standing, "__version__", "999")
+    monkeypatch.setattr(standing, "RULES", "999")
     with History.open(path, clock=Clock(NOW)) as history:
         other = lanes(history)
 
@@ -203,7 +223,7 @@ def test_a_list_that_can_not_be_settled_anew_is_read_as_it_was(tmp_path: Path, m
     def no_disk(_connection: sqlite3.Connection, _study: int) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(standing, "__version__", "999")
+    monkeypatch.setattr(standing, "RULES", "999")
     monkeypatch.setattr(standing, "settle", no_disk)
     with History.open(path, clock=Clock(NOW)) as history:
         assert "could not be brought" in history.read_only_because

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from aicorona_desktop.core.identities import PatientIdentity
 from aicorona_desktop.core.rows import State
-from aicorona_desktop.history.store import History, HistoryError, OutcomeKind
+from aicorona_desktop.history.store import History, HistoryError, OutcomeKind, StudyError
 from tests.history.made_up import NOW, Clock, choice, score, study
 
 
@@ -71,10 +72,101 @@ def test_the_row_has_the_newest_verdict_and_note_that_stand(history: History, cl
     assert later is not None
     assert noted is not None
     assert row is not None
-    assert (later.impression, later.action, later.read_by, later.note) == ("covid", "", "CD", "first")
+    assert (later.impression, later.action, later.read_by, later.note) == ("covid", "now", "CD", "first")
     assert noted.note == "call the ward"
     assert (row.impression, row.action, row.read_by, row.note) == ("cp", "now", "AB", "first")
     assert events(history) == ["verdict", "verdict", "note", "verdict taken back", "note taken back"]
+
+
+def test_the_action_of_a_second_person_leaves_the_impression_of_the_first_standing(history: History) -> None:
+    history.save_verdict("1.2.3", impression="covid", action="routine", initials="AB")
+    history.save_verdict("1.2.3", action="now", initials="CD")
+
+    row = history.row("1.2.3")
+
+    assert row is not None
+    assert (row.impression, row.action, row.read_by) == ("covid", "now", "AB")
+
+
+def test_a_correction_takes_away_what_the_same_person_had_said(history: History) -> None:
+    history.save_verdict("1.2.3", impression="covid", action="now", initials="AB")
+    corrected = history.save_verdict("1.2.3", impression="cp", initials="ab")
+    row = history.row("1.2.3")
+    history.take_back_verdict(corrected)
+    before = history.row("1.2.3")
+
+    assert row is not None
+    assert before is not None
+    assert (row.impression, row.action) == ("cp", "")
+    assert (before.impression, before.action) == ("covid", "now")
+
+
+def test_a_verdict_belongs_to_the_score_and_the_files_that_were_on_the_screen(history: History) -> None:
+    shown = history.row("1.2.3")
+    assert shown is not None
+    history.record_received(study(slices=4))  # late files come while the person still looks
+    history.save_verdict("1.2.3", impression="cp", initials="AB", result=shown.result, revision=shown.revision)
+
+    (verdict,) = history.verdicts("1.2.3")
+    row = history.row("1.2.3")
+
+    assert row is not None
+    assert (verdict.result, verdict.revision) == (shown.result, 0)
+    assert (row.read_at, row.revision) == (None, 1)
+
+
+def test_a_verdict_beside_another_study_s_score_is_refused(history: History) -> None:
+    history.record_received(study("4.5.6"))
+    mine = history.row("1.2.3")
+    assert mine is not None
+
+    with pytest.raises(StudyError, match="not one of the study's"):
+        history.save_verdict("4.5.6", impression="cp", result=mine.result)
+    with pytest.raises(StudyError, match="not the files"):
+        history.save_verdict("1.2.3", impression="cp", revision=7)
+    assert history.verdicts("4.5.6") == history.verdicts("1.2.3") == ()
+
+
+# --- whose study it is --------------------------------------------------------------------------------------------
+
+DOE, ROE = PatientIdentity("1", "", "Doe^Jane"), PatientIdentity("2", "", "Roe^Richard")
+
+
+def test_a_choice_between_identities_is_kept_with_all_that_stood_and_can_be_taken_back(history: History) -> None:
+    number = history.choose_identity("1.2.3", DOE, (DOE, ROE), whole=False, initials="AB")
+
+    choice = history.identity_choice("1.2.3")
+    history.take_back_identity(number, "CD")
+
+    assert choice is not None
+    assert (choice.identity, choice.seen, choice.whole, choice.initials) == (DOE, (DOE, ROE), False, "AB")
+    assert history.identity_choice("1.2.3") is None
+    assert [one.taken_back_by for one in history.identity_choices("1.2.3")] == ["CD"]
+    assert events(history) == ["identity chosen", "choice of identity taken back"]
+    assert all("Doe" not in one.details for one in history.trail("1.2.3"))
+
+
+def test_an_identity_that_was_not_there_cannot_be_chosen(history: History) -> None:
+    with pytest.raises(StudyError, match="does not stand"):
+        history.choose_identity("1.2.3", PatientIdentity("3"), (DOE, ROE), whole=True)
+
+
+def test_a_name_that_is_read_otherwise_is_shown_and_found_and_the_file_s_own_stays(history: History) -> None:
+    number = history.read_name_as("1.2.3", "cp1251", "Иванов^Пётр", "AB")
+    row = history.row("1.2.3")
+    found = history.search("иванов"), history.search("doe")
+    history.record_received(study(slices=4))
+    late = history.search("иванов")
+    history.take_back_name(number, "AB")
+    after = history.row("1.2.3")
+
+    assert row is not None
+    assert after is not None
+    assert (row.name_read_as, row.patient_name) == ("Иванов^Пётр", "Doe^Jane")
+    assert [len(one) for one in (*found, late)] == [1, 1, 1]
+    assert after.name_read_as == ""
+    assert history.search("иванов") == ()
+    assert all("Иванов" not in one.details for one in history.trail("1.2.3"))
 
 
 def test_late_files_take_the_verdict_off_the_row_and_leave_it_in_the_history(history: History) -> None:

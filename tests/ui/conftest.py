@@ -109,3 +109,21 @@ def drop_on(window: MainWindow, *paths: Path) -> bool:
     drop = QDropEvent(QPointF(300, 300), actions, mime, buttons, keys)
     QApplication.sendEvent(window, drop)
     return drop.isAccepted()
+
+
+@pytest.fixture
+def dropped_on(qtbot: QtBot) -> Callable[..., ImportSummary]:
+    """Drop files and folders on a window of the test's own; return the summary, with the studies scored."""
+
+    def drop(window: MainWindow, *paths: Path, timeout_ms: int = 60_000) -> ImportSummary:
+        with qtbot.waitSignal(window.bridge.import_done, timeout=timeout_ms) as done:
+            drop_on(window, *paths)
+        engine = window.context.running.engine if window.context else None
+        assert engine is not None
+        qtbot.waitUntil(lambda: engine.wait_until_idle(0), timeout=timeout_ms)
+        window.bridge.flush()
+        summary = done.args[0].summary
+        assert isinstance(summary, ImportSummary)
+        return summary
+
+    return drop

@@ -81,6 +81,26 @@ def test_a_request_overtakes_the_one_that_runs_and_lets_it_end_early(qtbot: QtBo
     assert answers == ["new"]
 
 
+def test_an_answer_that_waits_for_the_window_is_dropped_when_its_question_is_asked_anew(
+    qtbot: QtBot, jobs: Jobs
+) -> None:
+    heard: list[object] = []
+    done = threading.Event()
+
+    def many(give) -> None:
+        for number in range(20):
+            give(number)
+        done.set()
+
+    jobs.stream(many, heard.append, lambda: heard.append("end"), lane="a", key="q")
+    assert done.wait(5)  # all of it is posted, and the window hasn't had a turn
+    jobs.run(lambda: "other lane", heard.append, lane="b", key="q")
+    jobs.run(lambda: "new", heard.append, lane="a", key="q")
+
+    qtbot.waitUntil(lambda: "new" in heard and "other lane" in heard)
+    assert set(heard) == {"new", "other lane"}
+
+
 def test_nothing_is_delivered_to_an_owner_that_is_gone(qtbot: QtBot, jobs: Jobs):
     gate, answers = threading.Event(), []
     owner = QObject()

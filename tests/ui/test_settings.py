@@ -20,7 +20,9 @@ from aicorona_desktop.ui.actions import VIEWER, Actions
 from aicorona_desktop.ui.choices import LANE, SiteChoices, UserChoices
 from aicorona_desktop.ui.identity import CODE_LENGTH, Identities, shown_name, site_key
 from aicorona_desktop.ui.jobs import Jobs
-from aicorona_desktop.ui.settings_dialog import KeyEditor, PresetEditor, SettingsDialog, WatchedFolders
+from aicorona_desktop.ui.mouse_editor import MouseEditor
+from aicorona_desktop.ui.preset_editor import PresetEditor
+from aicorona_desktop.ui.settings_dialog import KeyEditor, SettingsDialog, WatchedFolders
 from aicorona_desktop.ui.theme import ThemeKeeper
 
 
@@ -216,6 +218,50 @@ def test_presets_can_be_changed_and_added_but_not_that_of_the_model(qtbot: QtBot
     editor.keep()
     assert "cannot be changed" in editor.words.text()
     assert len(room.user.value.presets) == 2
+
+
+def test_an_own_preset_fills_a_free_key_and_a_key_in_use_is_refused_with_its_holder(qtbot: QtBot, room: Room):
+    editor = PresetEditor(room.user, room.dialog(qtbot))
+    editor.name.setText("Trachea")
+    editor.keep()
+    assert room.user.value.presets[-1].key == "Shift+1"
+
+    editor.key.setCurrentIndex(editor.key.findData("3"))
+    editor.keep()
+    assert "Bone" in editor.words.text()
+    assert room.user.value.presets[-1].key == "Shift+1"
+
+    editor.list.setCurrentRow(editor.list.count() - 1)
+    assert editor.take_back.text() == "Remove preset"
+    editor.take_back.click()
+    assert room.user.value.presets == ()
+
+    editor.list.setCurrentRow(7)
+    assert "exactly what was given to the model" in editor.words.text().lower()
+    assert not editor.take_back.isEnabled()
+
+
+def test_a_single_binding_is_changed_refused_when_taken_and_restored(qtbot: QtBot, room: Room):
+    editor = MouseEditor(room.user, room.dialog(qtbot, pages.KEYS))
+    assert not editor.restore.isEnabled()
+
+    editor.take("right", "pan")
+    assert "Middle drag" in editor.words.text()
+    assert editor.boxes["right"].currentData() == "zoom"
+    editor.take("middle", "none")
+    editor.take("right", "pan")
+    assert editor.words.text() == ""
+    room.user.change(wheel_steps=3)
+    room.kept()
+    stored = load_user_settings(room.folder)
+    assert dict(stored.mouse_bindings) == {"middle": "none", "right": "pan"}
+    assert stored.wheel_steps == 3
+
+    room.user.change(mouse_scheme=MouseScheme.SCROLL_ON_LEFT)
+    assert editor.boxes["left"].currentData() == "scroll"
+    editor.restore.click()
+    assert editor.boxes["right"].currentData() == "window"
+    assert room.user.value.mouse_bindings == {}
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,18 +16,20 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from aicorona_desktop.app.viewing import ShownSlice
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
-from aicorona_desktop.core.user_settings import MouseScheme
+from aicorona_desktop.core.user_settings import MouseScheme, Preset
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.imaging.overlay import overlay
 from aicorona_desktop.imaging.voi import LUNG, VoiWindow, automatic, to_grey
 from aicorona_desktop.ui import viewer_state as states
-from aicorona_desktop.ui.panes import ImagePane
+from aicorona_desktop.ui.panes import OVERLAY, ImagePane
 from aicorona_desktop.ui.presets import model_grey
-from aicorona_desktop.ui.slice_store import Mark, Shelf
+from aicorona_desktop.ui.slice_store import Shelf
 from aicorona_desktop.ui.viewer_place import ViewerPlace
 from aicorona_desktop.ui.viewer_state import Layout, Tool
 from tests import phantom
+from tests.dicom.ct_files import with_element
 from tests.ui.viewer_parts import Room, pane_pixels, pixels_of, prepared, room_in
 
 CHEST = phantom.chest().with_ground_glass(0.6)
@@ -232,7 +235,7 @@ def test_a_held_key_moves_the_window_faster_and_faster_up_to_100(room: Room, vie
 def test_the_old_picture_keeps_its_own_number_until_the_new_one_is_there(viewer: ViewerPlace) -> None:
     store = viewer._store
     assert store is not None
-    store.marks[12] = Mark.WAITING
+    store.forget(12)
 
     viewer.set_state(states.at_slice(viewer.state, 12))
 
@@ -244,7 +247,7 @@ def test_the_old_picture_keeps_its_own_number_until_the_new_one_is_there(viewer:
     assert any(line.startswith("Slice 11/20") for line in words)
     assert "Slice 13 is being read" in words
 
-    store.take(12, CHEST.hounsfield(12))
+    store.take(12, ShownSlice(CHEST.hounsfield(12)))
     store.changed.emit(12)
 
     assert (pane.picture.slice_index, pane.dressing.dimmed) == (12, False)
@@ -268,6 +271,62 @@ def test_a_bad_slice_is_hatched_with_its_reason_and_the_others_stay_usable(
     assert len({painted.pixelColor(x, 20).rgb() for x in range(200, 400)}) > 1  # the hatching
     room.do("viewer.slice_up")
     assert (pane_pixels(viewer) == to_grey(CHEST.hounsfield(14), LUNG)).all()
+
+
+def with_overlay(content: bytes, bits: np.ndarray) -> bytes:
+    """The file of a slice with these bits over it."""
+    rows, columns = bits.shape
+    packed = np.packbits(bits.ravel(), bitorder="little").tobytes()
+    elements = {0x10: ("US", struct.pack("<H", rows)), 0x11: ("US", struct.pack("<H", columns)), 0x40: ("CS", b"G ")}
+    elements |= {0x50: ("SS", struct.pack("<2h", 1, 1)), 0x100: ("US", struct.pack("<H", 1))}
+    elements |= {0x102: ("US", struct.pack("<H", 0)), 0x3000: ("OW", packed)}
+    for number, (vr, value) in elements.items():
+        content = with_element(content, 0x60000000 | number, vr, value)
+    return content
+
+
+def test_overlays_of_the_image_are_light_lines_that_can_be_switched_off(room: Room, viewer: ViewerPlace) -> None:
+    store, pane = viewer._store, viewer.main.pane
+    assert store is not None
+    size = CHEST.hounsfield(12).shape
+    bits = np.zeros(size, bool)
+    bits[40:44, 50:90] = True
+    store.take(12, ShownSlice(CHEST.hounsfield(12), np.packbits(bits, axis=1)))
+    viewer.set_state(states.at_slice(viewer.state, 12))
+
+    def colour(row: int, column: int) -> str:
+        return pane.grab().toImage().pixelColor(pane.to_pane((column, row)).toPoint()).name()
+
+    assert pane.picture is not None
+    assert (pane.picture.lines == bits).all()
+    assert colour(41, 70) == OVERLAY.name()
+    assert colour(50, 70) != OVERLAY.name()
+    assert (pane_pixels(viewer) == to_grey(CHEST.hounsfield(12), LUNG)).all()  # what is copied has none
+
+    room.do("viewer.overlays")
+    assert not viewer.state.overlays
+    assert colour(41, 70) != OVERLAY.name()
+    room.do("viewer.overlays")
+    room.context.identities.hide(True)  # writing in an overlay may be a name
+    assert colour(41, 70) != OVERLAY.name()
+    assert "Overlays are not drawn while names are hidden" in pane.dressing.corners[2]
+
+
+def test_an_overlay_stored_upside_down_and_mirrored_lies_where_the_scanner_drew_it(room: Room, tmp_path: Path) -> None:
+    bits = np.zeros(CHEST.hounsfield(0).shape, bool)
+    bits[3:6, 10:50] = True
+    folder = (
+        phantom.chest("overlay").with_tags(ImageOrientationPatient=(-1, 0, 0, 0, -1, 0)).written_to(tmp_path / "in")
+    )
+    for path in folder.rglob("*.dcm"):
+        path.write_bytes(with_overlay(path.read_bytes(), bits[::-1, ::-1]))
+    [uid] = room.add(folder)
+
+    viewer = room.open(uid)
+
+    assert viewer.main.pane.picture is not None
+    assert viewer.main.pane.picture.lines is not None
+    assert (viewer.main.pane.picture.lines == bits).all()
 
 
 def test_loading_begins_where_somebody_looks_and_goes_outward(room: Room, archive: Archive) -> None:
@@ -351,6 +410,27 @@ def test_the_wheel_goes_by_slices_by_ten_and_zooms_at_the_pointer(viewer: Viewer
     assert viewer.state.slice_index == 19
     turn(pane, 120, Qt.KeyboardModifier.ControlModifier)
     assert viewer.state.zoom == pytest.approx(1.15)
+
+
+def test_buttons_and_wheel_follow_the_settings_at_once(room: Room, viewer: ViewerPlace) -> None:
+    pane, start = viewer.main.pane, viewer.state.slice_index
+    room.context.user.change(mouse_bindings={"right": "scroll", "control_wheel": "none"}, wheel_steps=3)
+
+    turn(pane, 120)
+    assert viewer.state.slice_index == start + 3
+    turn(pane, 120, Qt.KeyboardModifier.ControlModifier)
+    assert viewer.state.zoom == 1.0
+    drag(pane, Qt.MouseButton.RightButton, QPoint(200, 200), QPoint(200, 190), QPoint(200, 150))
+    assert viewer.state.slice_index > start + 3
+    assert viewer.state.zoom == 1.0
+
+
+def test_an_own_preset_answers_to_its_key(room: Room, viewer: ViewerPlace) -> None:
+    room.context.user.change(presets=(Preset("Liver", 150, 30, "Shift+2"),))
+
+    room.do("viewer.own_preset_2")
+
+    assert (viewer.state.preset, viewer.state.window) == ("Liver", VoiWindow(30, 150))
 
 
 def test_a_double_click_fits_and_comes_back(viewer: ViewerPlace) -> None:

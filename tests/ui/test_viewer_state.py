@@ -10,8 +10,8 @@ from aicorona_desktop.core.headers import Header
 from aicorona_desktop.core.user_settings import DragSpeed, MouseScheme, Preset
 from aicorona_desktop.imaging.voi import LUNG, VoiWindow
 from aicorona_desktop.ui import viewer_state as states
-from aicorona_desktop.ui.mouse import SCHEMES, Drag, Wheel, WheelSum, bindings_of
-from aicorona_desktop.ui.presets import presets, window_of, with_key
+from aicorona_desktop.ui.mouse import SCHEMES, Drag, Wheel, WheelSum, bindings_of, conflict
+from aicorona_desktop.ui.presets import free_keys, presets, window_of, with_key
 from aicorona_desktop.ui.viewer_state import Fitted, Layout, MapDrawing, Tool, ViewerState
 from tests.history.made_up import header
 
@@ -124,6 +124,17 @@ def test_own_presets_take_their_key_and_those_of_the_model_stay() -> None:
     assert next(one for one in found if one.name == "upper_abdomen").key == ""
 
 
+def test_a_shipped_preset_takes_another_key_and_leaves_its_own_free() -> None:
+    own = (Preset("bone", 2000, 400, "Shift+1"), Preset("Liver", 150, 30, "3"), Preset("Odd", 10, 10, "0"))
+
+    found = presets(own)
+
+    keys = {one.name: one.key for one in found}
+    assert (keys["bone"], keys["Liver"], keys["Odd"], keys["automatic"]) == ("Shift+1", "3", "", "0")
+    assert free_keys(found)[0] == "Shift+2"
+    assert not set(free_keys(found)) & set(keys.values())
+
+
 def test_the_window_of_the_file_is_the_lung_window_where_there_is_none() -> None:
     from_file = with_key("9", presets())
     assert from_file is not None
@@ -153,10 +164,23 @@ def test_each_scheme_has_its_buttons(scheme: MouseScheme, left: Tool, middle: To
 
 
 def test_single_bindings_can_be_changed_and_unknown_ones_are_left_alone() -> None:
-    changed = bindings_of(MouseScheme.WINDOW_ON_LEFT, {"right": "pan", "wheel": "zoom", "left": "fly", "nose": "pan"})
+    own = {"right": "scroll", "left": "fly", "nose": "pan", "middle": "none"}
+    changed = bindings_of(MouseScheme.WINDOW_ON_LEFT, own)
 
-    assert (changed.right, changed.wheel, changed.left) == (Tool.PAN, Wheel.ZOOM, Tool.WINDOW)
+    assert (changed.right, changed.middle, changed.left) == (Tool.SCROLL, None, Tool.WINDOW)
     assert SCHEMES[MouseScheme.WINDOW_ON_LEFT].right is Tool.ZOOM
+
+
+def test_two_buttons_never_do_the_same_and_neither_do_two_wheels() -> None:
+    bindings = bindings_of(MouseScheme.WINDOW_ON_LEFT)
+    assert conflict(bindings, "right", "pan") == "middle"
+    assert conflict(bindings, "right", "none") is None
+    assert conflict(bindings, "shift_wheel", "zoom") == "control_wheel"
+
+    # As the scheme has them where a file says otherwise; what is exchanged in full is taken.
+    assert bindings_of(MouseScheme.WINDOW_ON_LEFT, {"right": "pan", "wheel": "ten_slices"}) == bindings
+    swapped = bindings_of(MouseScheme.WINDOW_ON_LEFT, {"left": "zoom", "right": "window"})
+    assert (swapped.left, swapped.right) == (Tool.ZOOM, Tool.WINDOW)
 
 
 def test_the_fine_steps_of_a_trackpad_sum_to_whole_slices() -> None:
@@ -166,7 +190,7 @@ def test_the_fine_steps_of_a_trackpad_sum_to_whole_slices() -> None:
     assert wheel.add(-60) == 0  # the other way starts anew
     assert wheel.add(-60) == -1
     assert WheelSum(reversed=True).add(120) == -1
-    assert WheelSum(steps_per_notch=3).add(120) == 3
+    assert WheelSum().add(120, steps_per_notch=3) == 3
 
 
 def test_a_drag_to_the_right_widens_and_up_raises_the_window() -> None:

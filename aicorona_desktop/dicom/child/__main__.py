@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from pydicom.charset import python_encoding
@@ -25,11 +25,13 @@ from aicorona_desktop.dicom.child.archives import Archive
 from aicorona_desktop.dicom.child.confine import confine
 from aicorona_desktop.dicom.child.dicomdir import directory
 from aicorona_desktop.dicom.child.faults import Faults
-from aicorona_desktop.dicom.child.headers import UnusableFramesError, headers, pixel_facts
+from aicorona_desktop.dicom.child.headers import PixelFacts, UnusableFramesError, headers, names_of, pixel_facts
+from aicorona_desktop.dicom.child.overlays import shown_frames
 from aicorona_desktop.dicom.child.pictures import keep_named_formats, read_picture
 from aicorona_desktop.dicom.child.pixels import keep_one_decoder_each, read_frames
-from aicorona_desktop.dicom.child.prescan import RefusedError, scan
+from aicorona_desktop.dicom.child.prescan import RefusedError, Scan, scan
 from aicorona_desktop.dicom.protocol import (
+    CHARACTER_SETS,
     UNSHOWABLE,
     ArchiveListed,
     ArchiveMember,
@@ -37,6 +39,7 @@ from aicorona_desktop.dicom.protocol import (
     DiscDirectory,
     Examined,
     MemberRead,
+    NamesRead,
     Ready,
     Request,
     Requests,
@@ -55,7 +58,7 @@ class Worker:
 
     def answers(self, request: Request) -> Iterator[object]:
         """Yield the answers to one request: one, or one a frame when slices are read. Never raises."""
-        left = len(request.frames) if request.ask is Ask.READ else 1
+        left = len(request.frames) if request.ask.is_of_frames else 1
         try:
             for value in self._answers(request):
                 left -= 1
@@ -80,7 +83,11 @@ class Worker:
             case Ask.EXAMINE:
                 yield examine(request.content)
             case Ask.READ:
-                yield from read(request.content, request.frames)
+                yield from read(request.content, request.frames, read_frames)
+            case Ask.SHOW:
+                yield from read(request.content, request.frames, shown_frames)
+            case Ask.NAMES:
+                yield NamesRead(names_of(scan(request.content)))
             case Ask.DIRECTORY:
                 yield DiscDirectory(*directory(request.content))
             case Ask.ARCHIVE:
@@ -107,8 +114,12 @@ def examine(content: bytes) -> Examined:
     return Examined(found, None, first.study_instance_uid, first.series_instance_uid, first.patient_id)
 
 
-def read(content: bytes, frames: tuple[int, ...]) -> Iterator[object]:
-    """Yield each of these frames in HU, or why it is left."""
+def read(
+    content: bytes,
+    frames: tuple[int, ...],
+    by: Callable[[Scan, tuple[int, ...], tuple[PixelFacts, ...]], Iterator[object]],
+) -> Iterator[object]:
+    """Yield each of these frames in HU, or why it is left; `by` reads them, with or without what lies over them."""
     try:
         scanned = scan(content)
         facts = pixel_facts(scanned, frames)
@@ -116,7 +127,7 @@ def read(content: bytes, frames: tuple[int, ...]) -> Iterator[object]:
         unusable = Finding(Outcome.UNSUITABLE, Reason.ENHANCED_UNUSABLE)
         yield from (error.finding if isinstance(error, RefusedError) else unusable for _ in frames)
         return
-    yield from read_frames(scanned, frames, facts)
+    yield from by(scanned, frames, facts)
 
 
 def _listed(archive: Archive) -> ArchiveListed:
@@ -135,7 +146,7 @@ def _log(error: BaseException) -> None:
 
 def warm_up() -> None:
     """Import, look up and set now what later would need a file."""
-    for name in {*python_encoding.values(), "ascii", "cp437"}:
+    for name in {*python_encoding.values(), *CHARACTER_SETS, "ascii", "cp437"}:
         codecs.lookup(name)
     logging.disable(logging.CRITICAL)  # pydicom's log quotes values
     keep_one_decoder_each()

@@ -29,9 +29,11 @@ from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.headers import Header, Vector
 from aicorona_desktop.dicom.child.elements import UNDEFINED
 from aicorona_desktop.dicom.child.prescan import BIG_ENDIAN, ENHANCED_CT, IMPLICIT, Scan
-from aicorona_desktop.dicom.protocol import UNSHOWABLE
+from aicorona_desktop.dicom.protocol import CHARACTER_SETS, UNSHOWABLE
 
 MOST_IMAGE_TYPES = 16
+KOREAN_BEGINS = b"\x1b$)C"  # ISO 2022 IR 149, which Python writes otherwise
+LONGEST_NAME = 3 * 64  # characters; three groups (PS3.5 6.2)
 LARGEST_POSITION_MM = 10_000.0
 UNIT_TOLERANCE, RIGHT_ANGLE_TOLERANCE = 0.002, 0.001
 SMALLEST_SPACING_MM, LARGEST_SPACING_MM = 0.05, 10.0
@@ -321,6 +323,26 @@ class UnusableFramesError(Exception):
     def __init__(self, scan: Scan) -> None:
         super().__init__("unusable functional groups")
         self.identity = identity_of(scan)
+
+
+def names_of(scan: Scan) -> tuple[str, ...]:
+    """Return the patient's name as each of CHARACTER_SETS reads its bytes, "" where they are none of that set."""
+    value = _Source(scan, _characters(scan)).value(0x00100010)
+    content = b"" if value is None else value.content.rstrip(b" \0")[: 4 * LONGEST_NAME]
+    return tuple(_name_in(content, codec) for codec in CHARACTER_SETS)
+
+
+def _name_in(content: bytes, codec: str) -> str:
+    if codec == "euc_kr":
+        content = content.replace(KOREAN_BEGINS, b"")
+    try:
+        text = content.decode(codec)
+    except UnicodeDecodeError:
+        return ""
+    if UNSHOWABLE.search(text):  # what a wrong set gives is full of them
+        return ""
+    groups = (group.strip(" ")[:64] for group in text.split("=")[:3])
+    return "=".join(groups).rstrip("=^ ")
 
 
 def identity_of(scan: Scan) -> tuple[str, str, str]:

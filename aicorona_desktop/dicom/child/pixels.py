@@ -88,11 +88,17 @@ def _stored_values(scan: Scan, pixels: PixelData, frame: int, about: PixelFacts)
     if pixels.encapsulated:
         stored: Stored = _decoded(scan, pixels, frame, about).astype(dtype, copy=False)
     else:
-        count = about.rows * about.columns
-        order = dtype.newbyteorder(">" if scan.transfer_syntax_uid == BIG_ENDIAN else "<")
-        stored = np.frombuffer(scan.data, order, count, pixels.offset + frame * count * 2).astype(dtype, copy=False)
+        stored = native_values(scan, pixels, frame, about)
     stored = stored.reshape((about.rows, about.columns))
     return _without_unused_bits(stored, about) if about.bits_stored < 16 else stored
+
+
+def native_values(scan: Scan, pixels: PixelData, frame: int, about: PixelFacts) -> Stored:
+    """Return the words of an uncompressed frame with all of their bits, [rows * columns]."""
+    dtype: np.dtype[Any] = np.dtype(np.int16 if about.pixel_representation else np.uint16)
+    count = about.rows * about.columns
+    order = dtype.newbyteorder(">" if scan.transfer_syntax_uid == BIG_ENDIAN else "<")
+    return np.frombuffer(scan.data, order, count, pixels.offset + frame * count * 2).astype(dtype, copy=False)
 
 
 def _decoded(scan: Scan, pixels: PixelData, frame: int, about: PixelFacts) -> Stored:

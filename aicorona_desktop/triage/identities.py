@@ -1,0 +1,135 @@
+"""Two identities in one study: which there are, and what a study is once a person has chosen which one stands.
+
+Nothing is guessed: until somebody has chosen, such a study gets no score (ux.md 3.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from aicorona_desktop.core.findings import Finding, Outcome, Reason
+from aicorona_desktop.core.headers import Header
+from aicorona_desktop.core.identities import PatientIdentity
+from aicorona_desktop.core.study import Instance, LeftOut, Series, Study
+from aicorona_desktop.history.values import IdentityChoice
+
+CHOSEN = Finding(Outcome.WARNED, Reason.IDENTITY_CHOSEN)
+OTHER = Finding(Outcome.IGNORED, Reason.OTHER_IDENTITY)
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One of the identities that the files of a study name, and how many images and series carry it.
+
+    No image: only files that could not be read name it.
+    """
+
+    identity: PatientIdentity
+    birth_date: str
+    sex: str
+    images: int
+    series: int
+
+
+def identity_of(header: Header) -> PatientIdentity:
+    """Return who a header says the patient is."""
+    return PatientIdentity(header.patient_id, header.issuer_of_patient_id, header.patient_name)
+
+
+def claims_of(study: Study) -> tuple[Claim, ...]:
+    """Return the identities that stand in a study, the one with most images first."""
+    by_key: dict[Key, list[Header]] = {}
+    for header in _headers(study):
+        by_key.setdefault(identity_of(header).key, []).append(header)
+    found = [
+        Claim(
+            identity_of(headers[0]),
+            headers[0].patient_birth_date,
+            headers[0].patient_sex,
+            len(headers),
+            len({one.series_instance_uid for one in headers}),
+        )
+        for headers in by_key.values()
+    ]
+    numbers = {claim.identity.patient_id.strip() for claim in found} | {""}
+    unread = dict.fromkeys(one.patient_id.strip() for one in _left_out(study) if one.header is None)
+    found += [Claim(PatientIdentity(number), "", "", 0, 0) for number in unread if number not in numbers]
+    return tuple(sorted(found, key=lambda claim: (-claim.images, claim.identity.key)))
+
+
+def has_two_identities(study: Study) -> bool:
+    """Whether a person must choose, or has chosen, whose study it is."""
+    return any(one.reason is Reason.TWO_PATIENTS for one in study.findings)
+
+
+def settled(study: Study, choice: IdentityChoice | None) -> Study:
+    """Return a study as a person has chosen whose it is; as it was where nobody has, or of fewer identities.
+
+    Files of another identity are left out of it, or counted as the same patient's, as was chosen. An identity that
+    came later, which the person hasn't seen, takes the choice away.
+    """
+    if choice is None or not has_two_identities(study):
+        return study
+    claims = claims_of(study)
+    if not {claim.identity.key for claim in claims} <= {one.key for one in choice.seen}:
+        return study
+    told = next((one for one in _headers(study) if identity_of(one).key == choice.identity.key), None)
+    if told is None:
+        return study
+    series = tuple(_of_one(one, told) if choice.whole else _without_others(one, told) for one in study.series)
+    findings = tuple(CHOSEN if one.reason is Reason.TWO_PATIENTS else one for one in study.findings)
+    return replace(study, series=series, findings=findings)
+
+
+def _headers(study: Study) -> Iterator[Header]:
+    for series in study.series:
+        yield from (one.header for one in series.instances)
+    yield from (one.header for one in _left_out(study) if one.header is not None)
+
+
+def _left_out(study: Study) -> Iterator[LeftOut]:
+    return chain(study.left_out, *(series.left_out for series in study.series))
+
+
+def _of_one(series: Series, told: Header) -> Series:
+    """Give all slices the identity of one header."""
+    instances = tuple(replace(one, header=_named(one.header, told)) for one in series.instances)
+    left_out = tuple(
+        one if one.header is None else replace(one, header=_named(one.header, told)) for one in series.left_out
+    )
+    return replace(series, instances=instances, left_out=left_out)
+
+
+def _named(header: Header, told: Header) -> Header:
+    return replace(
+        header,
+        patient_id=told.patient_id,
+        issuer_of_patient_id=told.issuer_of_patient_id,
+        patient_name=told.patient_name,
+        patient_birth_date=told.patient_birth_date,
+        patient_sex=told.patient_sex,
+        patient_age_years=told.patient_age_years,
+    )
+
+
+def _without_others(series: Series, told: Header) -> Series:
+    key = identity_of(told).key
+    own = tuple(one for one in series.instances if identity_of(one.header).key == key)
+    others = tuple(_as_left_out(one) for one in series.instances if identity_of(one.header).key != key)
+    return replace(series, instances=own, left_out=(*series.left_out, *others)) if others else series
+
+
+def _as_left_out(instance: Instance) -> LeftOut:
+    header = instance.header
+    return LeftOut(
+        file=instance.file,
+        finding=OTHER,
+        series_instance_uid=header.series_instance_uid,
+        study_instance_uid=header.study_instance_uid,
+        patient_id=header.patient_id,
+        header=header,
+    )
