@@ -46,7 +46,7 @@ SCHEMA: Final = 1
 MODEL_FILE, CARD_FILE, STATISTICS_FILE = "model.onnx", "card.md", "statistics.f32"
 PREPARATIONS: Final = preprocess.NAMES
 STATUSES: Final = {
-    "research": "research weights, prototype: not validated, not a diagnosis",
+    "research": "research weights: not validated, not a diagnosis",
     "untrained": "untrained weights: the answers have no meaning, for tests of the program only",
 }
 LARGEST_INPUT_PX: Final = 1024

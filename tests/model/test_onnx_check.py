@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aicorona_desktop.core.places import packs_dir
 from aicorona_desktop.model.onnx_check import LARGEST_MODEL_BYTES, OPERATORS, PackError, check_model
+from aicorona_desktop.model.pack import default_pack
 
 onnx = pytest.importorskip("onnx", reason="variants of a model are made with onnx, which is in the dev extra")
 
-SHIPPED = packs_dir() / "prototype-b3-1" / "model.onnx"
+SHIPPED = default_pack().folder / "model.onnx"
 
 
 def small_model() -> onnx.ModelProto:

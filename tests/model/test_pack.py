@@ -15,12 +15,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from aicorona_desktop.core.places import packs_dir
 from aicorona_desktop.model.novelty import training_distance
 from aicorona_desktop.model.pack import PackError, Tolerance, default_pack, find_packs, load_pack
 from aicorona_desktop.model.preprocess import prepare
 
-SHIPPED = packs_dir() / "prototype-b3-1"
+SHIPPED = default_pack().folder
 
 
 @pytest.fixture
@@ -39,8 +38,8 @@ def rewritten(folder: Path, change: Callable[[dict], object]) -> Path:
 def test_the_shipped_pack_is_sound_and_says_plainly_what_it_is():
     pack = load_pack(SHIPPED)
 
-    assert pack.title == "prototype-b3 1"
-    assert pack.status_text == "research weights, prototype: not validated, not a diagnosis"
+    assert pack.title.replace(" ", "-") == SHIPPED.name
+    assert pack.status_text == "research weights: not validated, not a diagnosis"
     assert pack.classes == ("normal", "cp", "covid")
     assert (pack.preparation, pack.input_size, pack.slice_rule) == ("window-1", 256, "middle(0.5)")
     assert pack.operating_point is None
@@ -268,7 +267,7 @@ def test_the_newest_research_pack_is_the_default(copied: Path):
     add("b", "2", "2026-11-30")
     add("c", "1", "2027-01-01", "untrained")
 
-    assert [pack.name for pack in find_packs(folder)] == ["a-10", "a-9", "b-2", "c-1", "prototype-b3-1"]
+    assert [pack.name for pack in find_packs(folder)] == ["a-10", "a-9", "b-2", "c-1", SHIPPED.name]
     assert default_pack(folder).title == "a 10"
     assert default_pack(folder).made == date(2026, 12, 1)
 
