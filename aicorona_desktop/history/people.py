@@ -234,6 +234,14 @@ class People(Ledger):
         standing = (one for one in reversed(self.identity_choices(study_instance_uid)) if not one.taken_back)
         return next(standing, None)
 
+    def studies_with_choices(self) -> tuple[str, ...]:
+        """Return the studies in which somebody has chosen between identities, whether that stands or not."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT study_instance_uid FROM study WHERE sequence IN (SELECT study FROM identity_choice)"
+            )
+            return tuple(one[0] for one in found)
+
     def read_name_as(self, study_instance_uid: str, character_set: str, patient_name: str, initials: str = "") -> int:
         """Record how the patient's name is to be shown; what the file gives stays as it is. Return the number.
 

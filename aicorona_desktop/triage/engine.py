@@ -645,7 +645,21 @@ class Engine:
         self._begin(study, grown=True)
         self._tell(StudySeen(uid))
 
+    def _settle_if_changed(self, uid: str) -> None:
+        """Do what a choice between identities asks for that was recorded as the program ended."""
+        row = self._history.row(uid)
+        reasons = {one.reason for one in row.findings} if row else set()
+        stands = self._history.identity_choice(uid) is not None
+        if (Reason.TWO_PATIENTS if stands else Reason.IDENTITY_CHOSEN) not in reasons:
+            return
+        if stands and has_two_identities(self._whole_study(uid)):
+            self._forget(uid)  # of an identity that came later: nobody has chosen yet
+        else:
+            self._settle_identity(uid)
+
     def _find_unfinished(self) -> None:
+        for uid in self._history.studies_with_choices():
+            self._ask(uid, partial(self._settle_if_changed, uid))
         wanted, after = Filter(states=UNFINISHED_STATES), None
         while True:
             page = self._history.page(after, 200, wanted)

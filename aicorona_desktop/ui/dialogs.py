@@ -5,6 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import QCoreApplication, QSize
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QTextBrowser, QVBoxLayout, QWidget
 
+from aicorona_desktop.ui.plain import plain
+
 
 class Sheet(QDialog):
     """A sheet over the window: a title, a body, buttons at the foot."""
@@ -25,7 +27,7 @@ class Sheet(QDialog):
 
     def add_heading(self, text: str) -> QLabel:
         """Add a line in larger letters."""
-        heading = QLabel(text, self)
+        heading = plain(QLabel(text, self))
         font = heading.font()
         font.setPointSizeF(font.pointSizeF() * 1.3)
         heading.setFont(font)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from PySide6.QtCore import QCoreApplication, QLocale, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 from aicorona_desktop.core.events import WatchedFolder, WatchState
 from aicorona_desktop.core.space import FLOOR_INTAKE_BYTES
 from aicorona_desktop.ui.icons import icon
+from aicorona_desktop.ui.keys import PRESSED_BY_KEYS
+from aicorona_desktop.ui.plain import plain_tip
 from aicorona_desktop.ui.theme import ThemeKeeper
 
 
@@ -96,6 +98,8 @@ class _Part(QWidget):
         super().__init__(parent)
         self.setObjectName(f"footer.{name}")
         self.full_text = ""
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setProperty(PRESSED_BY_KEYS, True)
         self._sign = QLabel(self)
         self._words = ElidedLabel(self)
         row = QHBoxLayout(self)
@@ -110,12 +114,19 @@ class _Part(QWidget):
         side = round(self.fontMetrics().height() * 1.1)
         self._sign.setPixmap(icon(sign, keeper.theme, colour).pixmap(QSize(side, side)))
         self._words.setText(text)
-        self.setToolTip(text)
+        self.setToolTip(plain_tip(text))
         self.setAccessibleName(text)
 
     def mouseReleaseEvent(self, event: object) -> None:  # noqa: ARG002 - Qt's signature
         """Ask for the settings behind these words."""
         self.asked.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Do by the keys what a click does."""
+        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.asked.emit()
+        else:
+            super().keyPressEvent(event)
 
 
 class ElidedLabel(QLabel):

@@ -11,6 +11,7 @@ from PySide6.QtCore import QAbstractTableModel, QCoreApplication, QModelIndex, Q
 from aicorona_desktop.core.rows import Row
 from aicorona_desktop.ui import worklist_words as words
 from aicorona_desktop.ui.context import Context
+from aicorona_desktop.ui.plain import plain_tip
 
 translate = QCoreApplication.translate
 
@@ -79,7 +80,7 @@ class HistoryModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._cell(row, COLUMNS[index.column()])
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._cell(row, COLUMNS[index.column()]) or None
+            return plain_tip(self._cell(row, COLUMNS[index.column()])) or None
         if role == Qt.ItemDataRole.AccessibleTextRole:
             identity = self._context.identity(row)
             outcome = words.outcome_text(row)

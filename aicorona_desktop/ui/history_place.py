@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from PySide6.QtCore import QCoreApplication, QEvent, QItemSelectionModel, QModelIndex, QSize, Qt, QTimer
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QButtonGroup,
@@ -73,6 +74,23 @@ WIDTHS = {
     HistoryColumn.OUTCOME: 24,
 }
 """First widths of the columns, in letters."""
+
+
+class SharingTable(QTableView):
+    """A table whose columns fill it and no more, each in its share: nothing lies beside the edge."""
+
+    def share_width(self) -> None:
+        """Give the columns the width that there is, in the proportions that they have."""
+        header, room = self.horizontalHeader(), self.viewport().width()
+        sizes = [header.sectionSize(section) for section in range(header.count())]
+        for section, size in enumerate(sizes):
+            share = size * room // max(1, sum(sizes))
+            header.resizeSection(section, max(header.minimumSectionSize(), share))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Share the new width."""
+        super().resizeEvent(event)
+        self.share_width()
 
 
 class HistoryPlace(Place):
@@ -157,7 +175,7 @@ class HistoryPlace(Place):
 
     def _make_table(self) -> None:
         self.model = HistoryModel(self.context, self._read_more, self)
-        self.table = QTableView(self)
+        self.table = SharingTable(self)
         self.table.setAccessibleName(self.tr("Studies of the history, newest first"))
         self.table.setModel(self.model)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -240,6 +258,7 @@ class HistoryPlace(Place):
         for number, column in enumerate(HistoryColumn):
             before = self.table.columnWidth(number) * letter // letter_before if letter_before else 0
             self.table.setColumnWidth(number, before or WIDTHS[column] * letter)
+        self.table.share_width()
         self._letter = letter
 
     def changeEvent(self, event: QEvent) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import QCoreApplication, QSize, Qt
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFormLayout,
@@ -33,6 +33,25 @@ translate = QCoreApplication.translate
 Found = TypeVar("Found")
 
 LANE = "files"
+FEW = 4
+
+
+class _Area(QScrollArea):
+    """Holds answers: as wide as they are, and as high where they are few, whatever the size of text."""
+
+    def __init__(self, inside: QWidget, parent: QWidget, *, whole: bool) -> None:
+        super().__init__(parent)
+        self._inside = inside
+        self._whole = whole
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidget(inside)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return what the answers need, and the bar beside them."""
+        inside, least = self._inside.sizeHint(), super().minimumSizeHint()
+        width = inside.width() + self.verticalScrollBar().sizeHint().width()
+        return QSize(max(least.width(), width), inside.height() if self._whole else least.height())
 
 
 class _Choice(QGroupBox):
@@ -50,11 +69,11 @@ class _Choice(QGroupBox):
             self._group.addButton(button, number)
             column.addWidget(button)
         column.addStretch(1)
-        area = QScrollArea(self)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidget(inside)
-        QVBoxLayout(self).addWidget(area)
+        column.setContentsMargins(4, 0, 4, 0)
+        area = _Area(inside, self, whole=len(answers) <= FEW)
+        around = QVBoxLayout(self)
+        around.setContentsMargins(4, 4, 4, 4)
+        around.addWidget(area)
         self._group.idToggled.connect(lambda *_: changed())
 
     @property

@@ -37,6 +37,7 @@ from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.events import ImportDone
 from aicorona_desktop.core.imports import Fate, ImportCounts, ImportedFile, ImportSummary
 from aicorona_desktop.ui.context import Context
+from aicorona_desktop.ui.plain import plain, plain_tip
 from aicorona_desktop.ui.worklist_words import files_counted, number_text, studies_counted
 
 translate = QCoreApplication.translate
@@ -167,8 +168,10 @@ class ImportModel(QAbstractTableModel):
         """Return a cell; the tooltip is the cell in full."""
         if not index.isValid() or index.row() >= len(self._files):
             return None
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+        if role == Qt.ItemDataRole.DisplayRole:
             return self.cells(index.row())[index.column()]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return plain_tip(self.cells(index.row())[index.column()])
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return ". ".join(cell for cell in self.cells(index.row())[:3] if cell)
         return None
@@ -234,7 +237,8 @@ class ImportDialog(QDialog):
         self.shown = FateFilter(self.model, self)
         self._source = _choice(self.tr("Import"))
         self._fate = _choice(self.tr("Which files are shown"))
-        self.sentence = QLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.sentence = plain(QLabel(wordWrap=True))
+        self.sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.table = self._made_table()
         self._lay_out()
         self._source.currentIndexChanged.connect(self._choose_import)

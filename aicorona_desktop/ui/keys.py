@@ -29,6 +29,8 @@ from aicorona_desktop.ui.actions import Actions
 
 PLACE_KEYS = "keysOfPlace"
 """A widget with this property set leaves Up, Down, Space and their like to the actions of its place."""
+PRESSED_BY_KEYS = "pressedByKeys"
+"""One with this property set is pressed by Space and Enter, as a button is."""
 
 XKB_OFFSET = 8  # X11 and Wayland count the kernel's key codes from 8 on
 _ROWS = {2: "1234567890-=", 16: "QWERTYUIOP[]", 30: "ASDFGHJKL;'`", 43: "\\ZXCVBNM,./"}
@@ -171,7 +173,8 @@ def keeps(widget: QWidget, event: QKeyEvent) -> bool:
         return _is_for_text(widget, event)
     if isinstance(widget, (QComboBox, QAbstractItemView, QAbstractSlider, QTabBar)):
         return key in _NAVIGATION and not strong
-    return isinstance(widget, QAbstractButton) and key in _PRESSES and not strong
+    presses = isinstance(widget, QAbstractButton) or bool(widget.property(PRESSED_BY_KEYS))
+    return presses and key in _PRESSES and not strong
 
 
 def _is_for_text(widget: QWidget, event: QKeyEvent) -> bool:

@@ -36,6 +36,7 @@ from aicorona_desktop.ui.intake import Intake
 from aicorona_desktop.ui.jobs import Bridge, Jobs
 from aicorona_desktop.ui.keys import KeyRouter
 from aicorona_desktop.ui.notices import Notices
+from aicorona_desktop.ui.plain import plain
 from aicorona_desktop.ui.services import Opened, Services
 from aicorona_desktop.ui.theme import FocusRing, ThemeKeeper
 
@@ -101,7 +102,7 @@ class MainWindow(QWidget):
         self.setAcceptDrops(True)
         self.header = Header(self.actions_by_name, self.theme, places.MAKERS, self)
         self.stack = QStackedWidget(self)
-        self.opening = QLabel(translate("Window", "Opening the history…"), self.stack)
+        self.opening = plain(QLabel(translate("Window", "Opening the history…"), self.stack))
         self.opening.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.opening.setWordWrap(True)
         self.stack.addWidget(self.opening)

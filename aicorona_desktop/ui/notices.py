@@ -9,6 +9,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from aicorona_desktop.ui.icons import icon
+from aicorona_desktop.ui.plain import plain
 from aicorona_desktop.ui.theme import ThemeKeeper
 
 SAID = "said"
@@ -96,7 +97,7 @@ class _Bar(QFrame):
         self.action = action
         self.text = NoticeText("")
         self._sign = QLabel(self)
-        self._words = QLabel(self)
+        self._words = plain(QLabel(self))
         self._words.setWordWrap(True)
         self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)

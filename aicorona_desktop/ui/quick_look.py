@@ -19,6 +19,7 @@ from aicorona_desktop.imaging.voi import LUNG, to_grey
 from aicorona_desktop.ui import worklist_words as words
 from aicorona_desktop.ui.context import Context
 from aicorona_desktop.ui.jobs import Job, cancelled
+from aicorona_desktop.ui.plain import plain
 from aicorona_desktop.ui.theme import LIGHT
 
 TILES = 9
@@ -72,7 +73,7 @@ class QuickLook(QFrame):
         self._shown_uid = ""
         self._timer = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._timer.timeout.connect(self._read)
-        self.title = QLabel(wordWrap=True)
+        self.title = plain(QLabel(wordWrap=True))
         self.caption = QLabel(self.tr("Preview for sorting. Open the study to read."), wordWrap=True)
         self.picture = PictureView()
         self.picture.setAccessibleName(self.tr("Middle slice, for sorting"))

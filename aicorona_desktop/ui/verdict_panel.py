@@ -486,10 +486,9 @@ class VerdictPanel(QWidget):
         """Why nothing can be saved now; "" when it can."""
         if not self._context.writable:
             return translate("VerdictPanel", "This copy of the program is for reading only.")
-        if not self._uid:
-            return translate("VerdictPanel", "No study is open.")
         if self._facts is None:
-            return translate("VerdictPanel", "What is known of this study is still being read.")
+            coming = translate("VerdictPanel", "What is known of this study is still being read.")
+            return coming if self._uid else translate("VerdictPanel", "No study is open.")
         if not self.answer.says_something:
             return translate("VerdictPanel", "Choose an impression or an action first.")
         if not self._initials:

@@ -263,7 +263,8 @@ class WorklistDelegate(QStyledItemDelegate):
         _text(painter, _mirrored_rect(rest, option.rect, option), option, shown)
 
     def _notes(self, painter: QPainter, option: QStyleOptionViewItem, row: Row) -> None:
-        text = words.notes_text(row)
+        covered = self._model.is_covered(row)
+        text = words.notes_text(row, covered=covered)
         if not text:
             return
         size = option.fontMetrics.height() * 0.75
@@ -271,7 +272,7 @@ class WorklistDelegate(QStyledItemDelegate):
         draw_note(painter, box, self._colour("caution"))
         painter.setPen(self._ink)
         rest = option.rect.adjusted(2 * PADDING + int(size), 0, -PADDING, 0)
-        if option.fontMetrics.horizontalAdvance(text) > rest.width() and not row.rests_on_one_slice:
+        if option.fontMetrics.horizontalAdvance(text) > rest.width() and (covered or not row.rests_on_one_slice):
             text = words.notes_number(row)
         shown = option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideRight, rest.width())
         _text(painter, _mirrored_rect(rest, option.rect, option), option, shown)

@@ -12,6 +12,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from aicorona_desktop.core.rows import Lane, Row
 from aicorona_desktop.ui import worklist_words as words
 from aicorona_desktop.ui.identity import Identity
+from aicorona_desktop.ui.plain import plain_tip
 from aicorona_desktop.ui.worklist_lines import Kind, Line, Lines
 from aicorona_desktop.ui.worklist_pages import PAGE, PageOf, Place, Snapshot, empty_snapshot
 from aicorona_desktop.ui.worklist_words import Column, Detail
@@ -320,13 +321,10 @@ class WorklistModel(QAbstractTableModel):
         detail = details[line.detail]
         if role == DETAIL_ROLE:
             return detail
-        if role in (
-            Qt.ItemDataRole.DisplayRole,
-            Qt.ItemDataRole.AccessibleTextRole,
-            Qt.ItemDataRole.ToolTipRole,
-        ):
-            return f"{detail.label}: {detail.text}" if detail.label[-1:] != "?" else f"{detail.label} {detail.text}"
-        return None
+        text = f"{detail.label}: {detail.text}" if detail.label[-1:] != "?" else f"{detail.label} {detail.text}"
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return text
+        return plain_tip(text) if role == Qt.ItemDataRole.ToolTipRole else None
 
     def _row_data(self, row: Row, column: Column, role: int) -> Any:
         if role == Qt.ItemDataRole.DisplayRole:
@@ -334,7 +332,7 @@ class WorklistModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return words.spoken(row, self._identity(row), self._now(), covered=self.is_covered(row))
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tip(row, column)
+            return plain_tip(self._tip(row, column))
         return None
 
     def cell(self, row: Row, column: Column) -> str:
@@ -345,6 +343,8 @@ class WorklistModel(QAbstractTableModel):
             return words.waiting_text(row, self._now())
         if column is Column.SCORE:
             return words.score_text(row, covered=self.is_covered(row))
+        if column is Column.NOTES:
+            return words.notes_text(row, covered=self.is_covered(row))
         if column is Column.MARK:
             return ""
         return _PLAIN_CELLS[column](row)
@@ -452,7 +452,6 @@ _PLAIN_CELLS: Mapping[Column, Callable[[Row], str]] = {
     Column.STUDY_TIME: words.study_time_text,
     Column.STATE: words.state_text,
     Column.SERIES: words.series_text,
-    Column.NOTES: words.notes_text,
     Column.READER: words.reader_text,
 }
 

@@ -279,9 +279,9 @@ def notes_of(row: Row) -> tuple[Finding, ...]:
     return tuple(sorted(row.findings, key=lambda one: -one.outcome.gravity))
 
 
-def notes_text(row: Row) -> str:
-    """Return the notes of a row in short."""
-    parts = [translate("Worklist", "rests on one slice")] if row.rests_on_one_slice else []
+def notes_text(row: Row, *, covered: bool = False) -> str:
+    """Return the notes of a row in short; what a covered score rests on would tell of it."""
+    parts = [translate("Worklist", "rests on one slice")] if row.rests_on_one_slice and not covered else []
     parts += [notes_counted(len(row.findings))] if row.findings else []
     parts += [translate("Worklist", "own note")] if row.note else []
     return ", ".join(parts)
@@ -435,7 +435,7 @@ def spoken(row: Row, identity: Identity, now: datetime, *, covered: bool = False
         _spoken_waiting(row, now),
         _spoken_score(row, covered),
         state_text(row),
-        notes_text(row),
+        notes_text(row, covered=covered),
         reader_text(row) or translate("Worklist", "not read"),
     ]
     return ". ".join(sentence for sentence in sentences if sentence) + "."

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from aicorona_desktop.core.imports import ImportSummary
@@ -70,7 +70,7 @@ def test_a_reader_and_a_scorer_that_are_killed_in_an_import_cost_no_study_its_sc
 def test_closed_in_the_middle_of_an_import_it_goes_on_with_what_it_had_at_the_next_start(
     qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
 ):
-    folder = CHEST.with_slices(200, 1.5).with_matrix(64).written_to(tmp_path / "in")
+    folder = CHEST.with_slices(120, 2.5).written_to(tmp_path / "in")
     window = open_window()
     with qtbot.waitSignal(window.bridge.batch_started, timeout=30_000):
         drop_on(window, folder)
@@ -82,7 +82,7 @@ def test_closed_in_the_middle_of_an_import_it_goes_on_with_what_it_had_at_the_ne
     told = [sentence for sentence in again.notices.sentences().values() if "cut off" in sentence]
     drop_on(again, folder)
     uid = CHEST.study_instance_uid
-    qtbot.waitUntil(lambda: is_done(again, uid) and slices_of(again, uid) == 200, timeout=60_000)
+    qtbot.waitUntil(lambda: is_done(again, uid) and slices_of(again, uid) == 120, timeout=60_000)
 
     assert told == ["Reading “in” was cut off when the program ended; read it again to have all its files."]
     assert before is None or before.state is not State.FAILED
@@ -178,3 +178,41 @@ def test_a_hundred_studies_dropped_at_once_are_all_in_the_list(
     assert (summary.counts.files, summary.counts.studies) == (100, 100)
     assert dropped(folder, scored=False, timeout_ms=120_000).counts.known == 100
     assert QApplication.activeModalWidget() is None
+
+
+def test_a_name_that_looks_like_markup_is_shown_letter_by_letter(
+    qtbot: QtBot, window: MainWindow, dropped: Callable[..., ImportSummary], tmp_path: Path
+):
+    name = "<b>Doe</b><img src=x>"
+    chest = phantom.chest("markup").without_slice(*range(2, 20)).with_tags(PatientName=name)
+    dropped(chest.written_to(tmp_path / "<i>in<img src=y>"))
+    worklist = window.places[WORKLIST]
+    uid = chest.study_instance_uid
+    qtbot.waitUntil(lambda: worklist.model.row_of(uid) is not None, timeout=10_000)
+    worklist.go_to(uid)
+    worklist.show_quick_look(True)
+    window.notices.say(name)
+
+    # Qt says of a label's text that it is a picture or markup only where it may be that.
+    told = [label for label in window.findChildren(QLabel) if "<" in label.text()]
+    assert {label.textFormat() for label in told} == {Qt.TextFormat.PlainText}
+    assert any(name in label.text() for label in told)
+    number = worklist.model.line_of(uid)
+    tips = [
+        worklist.model.index(number, column).data(Qt.ItemDataRole.ToolTipRole) or ""
+        for column in range(worklist.model.columnCount())
+    ]
+    assert not [tip for tip in tips if "<b>" in tip or "<img" in tip]
+    assert any("&lt;b&gt;Doe" in tip for tip in tips)
+
+
+def test_the_parts_of_the_footer_are_reached_and_asked_by_keys(qtbot: QtBot, window: MainWindow):
+    asked: list[str] = []
+    window.footer.settings_asked.disconnect()
+    window.footer.settings_asked.connect(asked.append)
+    for name in ("pack", "device", "folders", "disk"):
+        part = window.footer.findChild(QWidget, f"footer.{name}")
+        assert part.focusPolicy() & Qt.FocusPolicy.TabFocus
+        qtbot.keyClick(part, Qt.Key.Key_Return)
+
+    assert asked == ["model", "model", "intake", "intake"]
