@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
@@ -79,13 +79,27 @@ WIDTHS = {
 class SharingTable(QTableView):
     """A table whose columns fill it and no more, each in its share: nothing lies beside the edge."""
 
+    _shares: Sequence[int] = ()
+
+    def keep_shares(self) -> None:
+        """Take the widths as they are for the proportions: after a first sizing, or when a person has dragged one."""
+        header = self.horizontalHeader()
+        self._shares = [header.sectionSize(section) for section in range(header.count())]
+
     def share_width(self) -> None:
-        """Give the columns the width that there is, in the proportions that they have."""
+        """Give the columns the width that there is, in their proportions.
+
+        The proportions are kept apart from the widths: a table that was narrow for a moment would level them.
+        """
         header, room = self.horizontalHeader(), self.viewport().width()
-        sizes = [header.sectionSize(section) for section in range(header.count())]
-        for section, size in enumerate(sizes):
-            share = size * room // max(1, sum(sizes))
-            header.resizeSection(section, max(header.minimumSectionSize(), share))
+        least, flexible = header.minimumSectionSize(), dict(enumerate(self._shares))
+        while narrow := [one for one, share in flexible.items() if share * room < least * sum(flexible.values())]:
+            for section in narrow:  # what has to be wider than its share takes it from the others
+                header.resizeSection(section, least)
+                room -= least
+                del flexible[section]
+        for section, share in flexible.items():
+            header.resizeSection(section, share * room // sum(flexible.values()))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the new width."""
@@ -258,6 +272,7 @@ class HistoryPlace(Place):
         for number, column in enumerate(HistoryColumn):
             before = self.table.columnWidth(number) * letter // letter_before if letter_before else 0
             self.table.setColumnWidth(number, before or WIDTHS[column] * letter)
+        self.table.keep_shares()
         self.table.share_width()
         self._letter = letter
 

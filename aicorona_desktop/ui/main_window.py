@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QLocale, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QLabel, QStackedWidget, QVB
 from aicorona_desktop.app.services import Running, Wishes
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.events import BatchStarted, ImportDone, Notice, Progress, WatchState
-from aicorona_desktop.core.findings import Reason
+from aicorona_desktop.core.findings import Finding, Reason
 from aicorona_desktop.history.store import utc_now
 from aicorona_desktop.ui import places
 from aicorona_desktop.ui.actions import VIEWER, WORKLIST, Actions
@@ -392,7 +392,7 @@ class MainWindow(QWidget):
             self.notices.clear(Reason.DISK_NEARLY_FULL.name)
             self.notices.say(str(notice.finding))
         else:
-            self.notices.show_cause(reason.name, str(notice.finding), "warning")
+            self.notices.show_cause(reason.name, _notice_text(notice.finding), "warning")
         self._show_facts()
 
     def _engine_failed(self, sentence: str) -> None:
@@ -626,3 +626,18 @@ def _application() -> QApplication:
 
 def _nothing(_: object) -> None:
     pass
+
+
+def _notice_text(finding: Finding) -> str:
+    """Return what a person needs to know of the machine: what happened, what goes on, what to do (ux.md 13)."""
+    if finding.reason is Reason.PROVIDER_LEFT:
+        words = translate(
+            "Window", "The graphics card stopped ({name}). Scoring goes on with the processor, more slowly."
+        )
+        return words.format(name=finding.name)
+    if finding.reason is Reason.DISK_NEARLY_FULL and finding.found is not None:
+        words = translate(
+            "Window", "{left} GB left. No new files are taken in. Reading and scoring go on. Free space on this disk."
+        )
+        return words.format(left=QLocale().toString(finding.found / 1000, "f", 1))
+    return str(finding)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QEvent, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QKeyEvent
+from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -41,6 +41,7 @@ from aicorona_desktop.ui.settings_pages import Choice, Number, Setting, Switch, 
 from aicorona_desktop.ui.theme import ThemeKeeper
 
 translate = QCoreApplication.translate
+BACKUP_ACTIONS = ("back_up", "restore_backup")
 
 
 class SettingsDialog(Sheet):
@@ -64,6 +65,7 @@ class SettingsDialog(Sheet):
             pages.KEYS: [MouseEditor(user, self), KeyEditor(actions, user, self)],
             pages.VIEWER: [PresetEditor(user, self)],
             pages.MODEL: [_facts_label(facts, self)],
+            pages.BACKUP: [_backup_words(self), *(_button_of(actions[name], self) for name in BACKUP_ACTIONS)],
         }
         self.search = QLineEdit(self, placeholderText=translate("Settings", "Search"))
         self.search.setAccessibleName(translate("Settings", "Search the settings"))
@@ -392,6 +394,29 @@ class KeyField(QLineEdit):
         if found:
             self.setText(found[0])
             self.pressed.emit(found[0])
+
+
+def _backup_words(parent: QWidget) -> QLabel:
+    label = QLabel(
+        translate(
+            "Settings",
+            "A copy of the history is made and proved every day while the program is open, and before each new version "
+            "changes its form. Seven are kept beside the history.",
+        ),
+        parent,
+    )
+    label.setWordWrap(True)
+    return label
+
+
+def _button_of(action: QAction, parent: QWidget) -> QPushButton:
+    """Return a button that does what an action does, and is greyed with it."""
+    button = QPushButton(action.text(), parent)
+    button.setToolTip(action.toolTip())
+    button.setAccessibleName(action.text())
+    button.setEnabled(action.isEnabled())
+    button.clicked.connect(action.trigger)
+    return button
 
 
 def _facts_label(facts: dict[str, str], parent: QWidget) -> QLabel:

@@ -144,7 +144,7 @@ def _each_cause_has_one_bar(window: MainWindow) -> None:
         window.bridge(Notice(Finding(Outcome.WARNED, full.reason, found=megabytes, needed=512)))
         window.bridge.flush()
     assert [text for cause, text in window.notices.sentences().items() if cause == full.reason.name] == [
-        str(Finding(Outcome.WARNED, full.reason, found=300, needed=512))
+        "0.3 GB left. No new files are taken in. Reading and scoring go on. Free space on this disk."
     ]
     window.bridge(Notice(Finding(Outcome.WARNED, Reason.DISK_HAS_ROOM, found=900)))
     window.bridge.flush()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QByteArray, QEvent, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QApplication, QComboBox
+from PySide6.QtWidgets import QApplication, QComboBox, QPushButton
 from pytestqt.qtbot import QtBot
 
 from aicorona_desktop.core.rows import Row, State
@@ -302,3 +302,16 @@ def test_peeking_shows_the_name_for_as_long_as_it_lasts(qtbot: QtBot):
 
     assert names.of(ROW).hidden
     assert changes == [True, False, True]
+
+
+def test_the_backup_page_makes_and_puts_back_through_the_same_actions(room: Room, qtbot: QtBot) -> None:
+    dialog = room.dialog(qtbot, pages.BACKUP)
+    asked: list[str] = []
+    for name in ("back_up", "restore_backup"):
+        room.actions[name].triggered.connect(lambda _checked=False, name=name: asked.append(name))
+
+    for button in dialog.page.findChildren(QPushButton):
+        if button.isVisible() and button.text() in {room.actions[one].text() for one in ("back_up", "restore_backup")}:
+            button.click()
+
+    assert asked == ["back_up", "restore_backup"]
