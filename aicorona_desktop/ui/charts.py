@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPalette, QShowEvent
+from PySide6.QtGui import QColor, QPalette, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from aicorona_desktop.ui.jobs import Jobs
 
 LINES_HIGH = 9
 """How high a chart is, in lines of text: numbers and words of the axis take two of them."""
+
+
+LETTERS_FOR_ALL = 60
+"""How wide a chart is that has room for all numbers at its axis, in letters."""
 
 
 @lru_cache(maxsize=1)
@@ -92,6 +96,11 @@ class BarChart(QWidget):
         if self._plot is not None:
             self._plot.setAccessibleName(name)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Write fewer numbers at the axis where it is short: they must not run into each other."""
+        super().resizeEvent(event)
+        self._thin_out()
+
     def showEvent(self, event: QShowEvent) -> None:
         """Make the chart when it is first seen."""
         super().showEvent(event)
@@ -120,7 +129,13 @@ class BarChart(QWidget):
         self._layout.addWidget(plot)
         self._dress()
 
+    def _thin_out(self) -> None:
+        if self._plot is not None:
+            letters = self.width() / self.fontMetrics().averageCharWidth()
+            self._plot.getAxis("bottom").setTickDensity(min(max(letters / LETTERS_FOR_ALL, 0.3), 1.0))
+
     def _dress(self) -> None:
+        self._thin_out()
         palette = self.palette()
         self._plot.setBackground(palette.color(QPalette.ColorRole.Window))
         for side in ("bottom", "left"):

@@ -106,7 +106,8 @@ def _series(series: ViewedSeries) -> Lines:
 def _slice(shown: Shown) -> Lines:
     series, index = shown.series, shown.slice_index
     position = series.position_mm(index)
-    lines = [slice_line(index, len(series.instances), position)]
+    # What is noted may be long: it stands above the lowest row, which it would share with the letter of the edge.
+    lines = [*(shown.note.split("\n") if shown.note else ()), slice_line(index, len(series.instances), position)]
     if series.used:
         used = index in series.used
         lines.append(
@@ -117,7 +118,6 @@ def _slice(shown: Shown) -> Lines:
     if shown.wanted is not None:
         coming = QCoreApplication.translate("corners", "Slice {number} is being read")
         lines.append(coming.format(number=shown.wanted + 1))
-    lines += shown.note.split("\n") if shown.note else []
     return tuple(lines)
 
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import QCoreApplication, QSize, Qt
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QMenuBar, QSizePolicy, QToolButton, QWidget
+from PySide6.QtGui import QFontMetrics, QResizeEvent
+from PySide6.QtWidgets import (
+    QApplication,
+    QButtonGroup,
+    QFrame,
+    QHBoxLayout,
+    QMenuBar,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
 
 from aicorona_desktop.ui.actions import Actions
 from aicorona_desktop.ui.icons import icon
@@ -91,7 +100,8 @@ class Header(QFrame):
         button.setEnabled(self._actions[name].isEnabled())
 
     def _restyle(self) -> None:
-        side = max(20, round(self.fontMetrics().height() * 1.2))
+        # Its own font is still the one before, as long as the sheet of the new look was not applied to it.
+        side = max(20, round(QFontMetrics(QApplication.font()).height() * 1.2))
         for name, button in (
             *((f"place.{name}", button) for name, button in self._places.items()),
             *self._tools.items(),

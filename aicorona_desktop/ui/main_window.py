@@ -23,7 +23,7 @@ from aicorona_desktop.app.services import Running, Wishes
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.events import BatchStarted, ImportDone, Notice, Progress, WatchState
 from aicorona_desktop.core.findings import Finding, Reason
-from aicorona_desktop.history.store import utc_now
+from aicorona_desktop.history.store import History, utc_now
 from aicorona_desktop.ui import places
 from aicorona_desktop.ui.actions import VIEWER, WORKLIST, Actions
 from aicorona_desktop.ui.choices import SiteChoices, UserChoices
@@ -80,6 +80,7 @@ class MainWindow(QWidget):
         self.places: dict[str, Place] = {}
         self._has_painted = False
         self._batch: BatchStarted | None = None
+        self._device_left: Finding | None = None
         self._in_front = WORKLIST
         self._before_full_screen = Qt.WindowState.WindowNoState
         self._lay_out()
@@ -214,6 +215,7 @@ class MainWindow(QWidget):
         bridge.engine_failed.connect(self._engine_failed)
         bridge.not_done.connect(lambda news: self.notices.say(news.sentence))
         bridge.studies_changed.connect(self._show_facts)
+        bridge.studies_changed.connect(self._tell_pace)
         self.site.changed.connect(self._site_changed)
         actions["hide_names"].setChecked(identities.hidden)
         actions["hide_names"].toggled.connect(identities.hide)
@@ -393,7 +395,23 @@ class MainWindow(QWidget):
             self.notices.say(str(notice.finding))
         else:
             self.notices.show_cause(reason.name, _notice_text(notice.finding), "warning")
+            if reason is Reason.PROVIDER_LEFT:
+                self._device_left = notice.finding
         self._show_facts()
+
+    def _tell_pace(self, uids: frozenset[str]) -> None:
+        """After a device was left: add to its bar how long a study takes now, as soon as one is scored without it."""
+        if self._device_left is None or self.context is None:
+            return
+        reading = self.context.reading
+        self.jobs.run(lambda: _seconds_on_processor(reading, uids), self._show_pace, lane="ledger", owner=self)
+
+    def _show_pace(self, seconds: float | None) -> None:
+        if seconds is None or self._device_left is None:
+            return
+        sentence = _notice_text(self._device_left, seconds)
+        self.notices.show_cause(Reason.PROVIDER_LEFT.name, sentence, "warning")
+        self._device_left = None
 
     def _engine_failed(self, sentence: str) -> None:
         self.notices.show_cause("engine", sentence, "trouble")
@@ -628,16 +646,30 @@ def _nothing(_: object) -> None:
     pass
 
 
-def _notice_text(finding: Finding) -> str:
+def _notice_text(finding: Finding, seconds: float | None = None) -> str:
     """Return what a person needs to know of the machine: what happened, what goes on, what to do (ux.md 13)."""
-    if finding.reason is Reason.PROVIDER_LEFT:
+    if finding.reason is Reason.PROVIDER_LEFT and seconds is None:
         words = translate(
             "Window", "The graphics card stopped ({name}). Scoring goes on with the processor, more slowly."
         )
         return words.format(name=finding.name)
+    if finding.reason is Reason.PROVIDER_LEFT and seconds is not None:
+        words = translate(
+            "Window",
+            "The graphics card stopped ({name}). Scoring goes on with the processor, about {seconds} s per study.",
+        )
+        return words.format(name=finding.name, seconds=QLocale().toString(max(1, round(seconds))))
     if finding.reason is Reason.DISK_NEARLY_FULL and finding.found is not None:
         words = translate(
             "Window", "{left} GB left. No new files are taken in. Reading and scoring go on. Free space on this disk."
         )
         return words.format(left=QLocale().toString(finding.found / 1000, "f", 1))
     return str(finding)
+
+
+def _seconds_on_processor(reading: History, uids: frozenset[str]) -> float | None:
+    """Return how long the slowest of these studies took that the processor has scored to the end, if there is one."""
+    results = [reading.result(uid) for uid in uids]
+    scores = [one.score for one in results if one is not None and not one.score.preliminary]
+    # Reading and scoring overlap.
+    return max((max(one.seconds_read, one.seconds_infer) for one in scores if one.provider == "cpu"), default=None)

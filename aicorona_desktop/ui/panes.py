@@ -322,14 +322,24 @@ class ImagePane(QWidget):
         painter.drawPixmap(QPointF(x - width - 6, (top + foot - height) / 2), picture)
 
     def _paint_corners(self, painter: QPainter) -> None:
-        widest = self.width() / 2 - 2.5 * MARGIN_PX
         for place, lines in enumerate(self.dressing.corners):
             right, bottom = place % 2 == 1, place >= 2
-            pictures = [self._outlined(line, 1.0, widest) for line in lines if line]
-            y = self.height() - MARGIN_PX - sum(one[2] for one in pictures) if bottom else float(MARGIN_PX)
-            for picture, width, height in pictures:
+            step = -1 if bottom else 1  # from the edge inwards
+            beside = [line for line in self.dressing.corners[place ^ 1] if line][::step]
+            y = float(self.height() - MARGIN_PX if bottom else MARGIN_PX)
+            for row, line in enumerate([line for line in lines if line][::step]):
+                room = self._room_beside(beside[row] if row < len(beside) else "", row)
+                picture, width, height = self._outlined(line, 1.0, room)
+                y -= height if bottom else 0
                 painter.drawPixmap(QPointF(self.width() - width - MARGIN_PX if right else MARGIN_PX, y), picture)
-                y += height
+                y += 0 if bottom else height
+
+    def _room_beside(self, other: str, row: int) -> float:
+        """Return how wide a line may be beside that of the other corner; in the row at the edge there is the letter."""
+        half = self.width() / 2 - 2.5 * MARGIN_PX
+        if row == 0:
+            return half
+        return self.width() - 3 * MARGIN_PX - (min(self._outlined(other)[1], half) if other else 0.0)
 
     def _outlined(self, text: str, size: float = 1.0, widest: float = 1e6) -> tuple[QPixmap, float, float]:
         font = QFont(self.font())

@@ -98,7 +98,7 @@ class ReformatView:
         if not store.is_whole:
             notes.append(QCoreApplication.translate("reformats", "A large series: the part around this slice"))
         return Dressing(
-            corners=((title,), (), tuple(notes), ()),
+            corners=((title, *notes), (), (), ()),
             letters=_letters(store, self.plane),
             mm_per_column=_across_mm(store, self.plane),
             lines=((row, column),),

@@ -14,12 +14,14 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFontDatabase, QGuiApplication, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QApplication, QFocusFrame, QStyleFactory, QWidget
 
+from aicorona_desktop.core.places import resources_dir
 from aicorona_desktop.core.user_settings import Theme as Wanted
 from aicorona_desktop.ui.choices import UserChoices
 
 SMALLEST_PERCENT, LARGEST_PERCENT, STEP_PERCENT = 80, 200, 10
 TARGET_PX = 32
 RING_PX = 2
+BOX_PX = 16
 ICON_PX = 18
 
 
@@ -86,8 +88,8 @@ LIGHT = Theme(
     accent="#00649f",
     selection="#cfe5f4",
     selection_text="#10222e",
-    attention="#b84c00",
-    caution="#8a5f00",
+    attention="#a83c00",
+    caution="#9a7200",
     calm="#00649f",
     good="#00704f",
     idle="#636363",
@@ -113,7 +115,17 @@ QLineEdit, QPlainTextEdit, QTextEdit { border: 1px solid $line; border-radius: 6
   background: $base; color: $text; selection-background-color: $selection; selection-color: $selection_text; }
 QLineEdit { min-height: ${inner}px; }
 QComboBox, QSpinBox, QDoubleSpinBox { min-height: ${inner}px; }
+QLineEdit > QToolButton { min-height: 0; padding: 0; border: 0; background: transparent; }
 QCheckBox, QRadioButton { min-height: ${target}px; spacing: 8px; }
+QCheckBox::indicator, QRadioButton::indicator { width: ${box}px; height: ${box}px; border: 1px solid $line;
+  background: $base; }
+QCheckBox::indicator { border-radius: 4px; }
+QRadioButton::indicator { border-radius: ${round}px; }
+QCheckBox::indicator:hover, QRadioButton::indicator:hover { border-color: $accent; }
+QCheckBox::indicator:checked { border-color: $accent; background: $ticked; image: url("$tick"); }
+QRadioButton::indicator:checked { border-color: $accent; background: qradialgradient(cx: 0.5, cy: 0.5, radius: 0.5,
+  fx: 0.5, fy: 0.5, stop: 0 $accent, stop: 0.5 $accent, stop: 0.6 $base, stop: 1 $base); }
+QCheckBox::indicator:disabled, QRadioButton::indicator:disabled { border-color: $hairline; }
 QMenu::item { padding: 6px 24px 6px 28px; min-height: 20px; }
 QMenu::item:selected { background: $selection; color: $selection_text; }
 QMenu::item:disabled { color: $muted; }
@@ -131,6 +143,9 @@ QScrollBar::handle:vertical { min-height: 32px; }
 QScrollBar::handle:horizontal { min-width: 32px; }
 QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
 QSplitter::handle { background: $hairline; }
+QDialog QListView::item { min-height: 26px; padding: 0 4px; }
+#series_list::item { padding: 0 6px; }
+QTabWidget::pane { border: 1px solid $hairline; background: $window; }
 QProgressBar { border: 1px solid $line; border-radius: 4px; background: $base; text-align: center; color: $text; }
 QProgressBar::chunk { background: $selection; }
 QGroupBox { border: 1px solid $hairline; border-radius: 8px; margin-top: 1.2em; padding: 8px; }
@@ -141,6 +156,7 @@ QGroupBox::title { subcontrol-origin: margin; left: 8px; padding: 0 4px; color: 
 #footer QLabel, #footer QPushButton { color: $muted; }
 #footer QPushButton#footerNotice { color: $text; }
 #notice { background: $raised; border-top: 1px solid $hairline; }
+#orderPill { background: $selection; color: $selection_text; border-color: $accent; border-radius: 12px; }
 """)
 
 
@@ -180,7 +196,17 @@ def palette_of(theme: Theme) -> QPalette:
 def sheet_of(theme: Theme, text_percent: int = 100) -> str:
     """Return the style sheet, in device-independent pixels; what holds text grows with it by itself."""
     colours = {name: getattr(theme, name) for name in Theme.__slots__ if name != "dark"}
-    return _SHEET.substitute(colours, target=TARGET_PX, inner=TARGET_PX - 8, icon=ICON_PX * text_percent // 100)
+    box = BOX_PX * text_percent // 100
+    return _SHEET.substitute(
+        colours,
+        target=TARGET_PX,
+        inner=TARGET_PX - 8,
+        icon=ICON_PX * text_percent // 100,
+        box=box,
+        round=box // 2 + 1,
+        ticked=theme.accent if theme.dark else theme.selection,  # the tick is black on both
+        tick=(resources_dir() / "icons" / "tick.svg").as_posix(),
+    )
 
 
 def luminance(colour: str) -> float:

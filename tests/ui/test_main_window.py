@@ -274,3 +274,16 @@ def test_a_folder_that_is_lost_or_refused_is_named_with_the_time(qapp: QApplicat
 @pytest.mark.parametrize(("prevalence", "percent"), [*zip(PREVALENCES, (58, 23, 5), strict=True)])
 def test_help_holds_the_arithmetic_of_flags(prevalence: float, percent: int):
     assert round(100 * share_of_right_flags(prevalence)) == percent
+
+
+def test_after_a_device_was_left_the_bar_says_how_long_a_study_takes_now(
+    window: MainWindow, dropped: Callable[..., ImportSummary], qtbot: QtBot, tmp_path: Path
+):
+    left = Finding(Outcome.WARNED, Reason.PROVIDER_LEFT, name="CUDA")
+    window.bridge(Notice(left))
+    window.bridge.flush()
+    assert "more slowly" in window.notices.sentences()[left.reason.name]
+
+    dropped(phantom.chest().with_ground_glass(0.5).written_to(tmp_path / "study"))
+
+    qtbot.waitUntil(lambda: "s per study" in window.notices.sentences()[left.reason.name], timeout=5000)
