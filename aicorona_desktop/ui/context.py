@@ -72,6 +72,9 @@ class Place(QWidget):
         super().__init__(parent)
         self.context = context
 
+    def prepare(self) -> None:
+        """Make ready what a first use would wait for; asked once, when the window stands and nobody waits."""
+
     def enter(self) -> None:
         """Called when the place comes to the front."""
 

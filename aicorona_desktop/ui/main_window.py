@@ -42,6 +42,7 @@ from aicorona_desktop.ui.theme import FocusRing, ThemeKeeper
 
 log = logging.getLogger(__name__)
 translate = QCoreApplication.translate
+PREPARE_AFTER_MS = 1500  # the list is drawn and the model loaded by then
 
 TITLE = "aicorona-desktop"
 SMALLEST = QSize(960, 600)
@@ -266,6 +267,11 @@ class MainWindow(QWidget):
         if last in self.places and last not in (VIEWER, self._in_front):  # an empty viewer is nowhere to begin
             self.show_place(last)
         self.ready.emit()
+        QTimer.singleShot(PREPARE_AFTER_MS, self, self._prepare_places)
+
+    def _prepare_places(self) -> None:
+        for place in self.places.values():
+            place.prepare()
 
     # --- places --------------------------------------------------------------------------------------------------
 

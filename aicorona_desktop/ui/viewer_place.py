@@ -159,11 +159,15 @@ class ViewerPlace(Place):
         """Bring a panel to the front."""
         self.side.setCurrentWidget(widget)
 
-    def enter(self) -> None:
-        """Take the keys, and have the reader process ready."""
-        self.setFocus(Qt.FocusReason.OtherFocusReason)
+    def prepare(self) -> None:
+        """Have the reader process and the charts ready."""
         self.context.jobs.run(self.reader.warm_up, _nothing, lane="viewer", key="warm up", owner=self)
         preload(self.context.jobs, self)
+
+    def enter(self) -> None:
+        """Take the keys, and have ready what reading needs."""
+        self.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.prepare()
 
     def leave(self) -> None:
         """Stop what runs by itself, and remember the splitter."""

@@ -54,7 +54,7 @@ def test_a_reader_and_a_scorer_that_are_killed_in_an_import_cost_no_study_its_sc
         chest.written_to(tmp_path / "in" / chest.name)
     engine = context_of(window).running.engine
     assert engine is not None
-    with qtbot.waitSignal(window.bridge.progress, timeout=20_000):
+    with qtbot.waitSignal(window.bridge.batch_started, timeout=20_000):
         drop_on(window, tmp_path / "in")
     os.kill(engine._reader.process_id, signal.SIGKILL)
     uids = [chest.study_instance_uid for chest in chests]
