@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -18,8 +19,14 @@ LINES_HIGH = 9
 """How high a chart is, in lines of text: numbers and words of the axis take two of them."""
 
 
-LETTERS_FOR_ALL = 60
-"""How wide a chart is that has room for all numbers at its axis, in letters."""
+SHARE_OF_AXIS = 0.6
+"""How much of the width of a narrow chart its axis has, the rest being numbers and words beside it."""
+
+
+def step_of(least: float) -> float:
+    """Return the smallest of 1, 2, 5, 10, 20, 50 and so on that is not smaller than this."""
+    power = 10.0 ** math.floor(math.log10(max(least, 1.0)))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= least)
 
 
 @lru_cache(maxsize=1)
@@ -130,9 +137,14 @@ class BarChart(QWidget):
         self._dress()
 
     def _thin_out(self) -> None:
-        if self._plot is not None:
-            letters = self.width() / self.fontMetrics().averageCharWidth()
-            self._plot.getAxis("bottom").setTickDensity(min(max(letters / LETTERS_FOR_ALL, 0.3), 1.0))
+        """Number the axis where there is room for the numbers: pyqtgraph by itself never writes less than three."""
+        bars = self._bars
+        if self._plot is None or not bars.height.size:
+            return
+        low, high = float(bars.left.min()), float(bars.right.max())
+        letters = max(len(f"{round(end)}") for end in (low, high)) + 1
+        numbers = max(1.0, SHARE_OF_AXIS * self.width() / (letters * self.fontMetrics().averageCharWidth()))
+        self._plot.getAxis("bottom").setTickSpacing(levels=[(step_of((high - low) / numbers), 0)])
 
     def _dress(self) -> None:
         self._thin_out()
@@ -155,6 +167,7 @@ class BarChart(QWidget):
         self._drawn.setOpts(x0=bars.left, x1=bars.right, y0=0, height=bars.height, brushes=colours, pen=None)
         for side, words in zip(("bottom", "left"), self._words, strict=True):
             self._plot.setLabel(side, words)
+        self._thin_out()
         if bars.height.size:
             self._plot.setXRange(float(bars.left.min()), float(bars.right.max()), padding=0.02)
             low, high = min(float(bars.height.min()), 0.0), max(float(bars.height.max()), 0.0)

@@ -64,14 +64,14 @@ NARROWEST = 960
 """No window is narrower: the lines that filters and buttons need are counted at this width."""
 STUDY_ACTIONS = ("open", "outcome", "told", "note", "compare", "take_back")
 WIDTHS = {
-    HistoryColumn.IDENTITY: 26,
-    HistoryColumn.AGE_SEX: 9,
-    HistoryColumn.STUDY_TIME: 17,
-    HistoryColumn.ARRIVED: 17,
-    HistoryColumn.SCORE: 16,
-    HistoryColumn.STATE: 14,
-    HistoryColumn.READER: 30,
-    HistoryColumn.OUTCOME: 24,
+    HistoryColumn.IDENTITY: 27,
+    HistoryColumn.AGE_SEX: 11,
+    HistoryColumn.STUDY_TIME: 19,
+    HistoryColumn.ARRIVED: 19,
+    HistoryColumn.SCORE: 12,
+    HistoryColumn.STATE: 19,
+    HistoryColumn.READER: 16,
+    HistoryColumn.OUTCOME: 14,
 }
 """First widths of the columns, in letters."""
 
@@ -246,8 +246,9 @@ class HistoryPlace(Place):
         self.splitter = QSplitter(Qt.Orientation.Horizontal, self)
         self.splitter.addWidget(self.table)
         self.splitter.addWidget(side)
-        self.splitter.setStretchFactor(0, 3)
-        self.splitter.setStretchFactor(1, 2)
+        self.splitter.setStretchFactor(0, 2)
+        self.splitter.setStretchFactor(1, 1)
+        self.splitter.setSizes([2000, 1000])  # shares of the width, whatever it is
         self.splitter.setChildrenCollapsible(False)
         self.splitter.restoreState(self.context.user.recalled(SPLITTER))
         self._fit()

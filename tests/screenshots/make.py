@@ -270,9 +270,16 @@ def until(holds: Callable[[], object], what: str, seconds: float = 30) -> None:
 
 @contextmanager
 def opened(
-    base: Path | None, look: str, *, acknowledged: bool = True, wait: bool = True, site: Any = None, **user: Any
+    base: Path | None,
+    look: str,
+    *,
+    acknowledged: bool = True,
+    wait: bool = True,
+    spread: bool = True,
+    site: Any = None,
+    **user: Any,
 ) -> Iterator[MainWindow]:
-    """Open a window over a copy of a program's folder, or over an empty one."""
+    """Open a window over a copy of a program's folder, or over an empty one; `spread` as `spread_arrivals` does."""
     from aicorona_desktop.app.services import Wishes
     from aicorona_desktop.core.settings import Settings
     from aicorona_desktop.core.user_settings import Theme, UserSettings, save_user_settings
@@ -285,7 +292,8 @@ def opened(
             folder.mkdir()
         else:
             shutil.copytree(base, folder)
-            spread_arrivals(folder / "history.sqlite")
+            if spread:
+                spread_arrivals(folder / "history.sqlite")
         settings = UserSettings(theme=Theme(look.split("-")[0]), initials="AB", **user)
         if acknowledged:
             settings = settings.with_acknowledged(default_pack().sha256)
@@ -623,7 +631,8 @@ def verdict(camera: Camera, data: Data) -> None:
 
 
 def other_places(camera: Camera, data: Data) -> None:
-    with opened(data.program, camera.look) as window:
+    # The trail beside the list has the real times: the two must agree.
+    with opened(data.program, camera.look, spread=False) as window:
         press(window, "place.history")
         pump(0.8)
         window.places["history"].show_study(uid_of_patient(window, "Demo^OneSided"))
