@@ -18,7 +18,7 @@ class KeySheet(Sheet):
 
     def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
         title = QCoreApplication.translate("KeySheet", "Keys")
-        super().__init__(title, parent)
+        super().__init__(title, parent, (120, 34))
         self.search = QLineEdit(self, placeholderText=QCoreApplication.translate("KeySheet", "Search"))
         self.search.setAccessibleName(QCoreApplication.translate("KeySheet", "Search the keys"))
         self.search.setClearButtonEnabled(True)

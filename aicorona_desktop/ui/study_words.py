@@ -172,7 +172,7 @@ def trouble_of(row: Row) -> Trouble | None:
     if row.state.value not in ("unsuitable", "refused", "failed", "ignored", "superseded"):
         return None
     gravest = max(row.findings, key=lambda one: one.outcome.gravity, default=None)
-    happened = str(gravest) if gravest else translate("StudyPanel", "This study was not scored.")
+    happened = _happened(gravest) if gravest else translate("StudyPanel", "This study was not scored.")
     return Trouble(happened, _means(row), _to_do(row, gravest))
 
 
@@ -188,6 +188,36 @@ def out_of_range() -> Trouble:
 def has_identity_to_choose(row: Row) -> bool:
     """Whether a person must choose whose study it is, or has chosen and may choose again."""
     return any(one.reason in (Reason.TWO_PATIENTS, Reason.IDENTITY_CHOSEN) for one in row.findings)
+
+
+def _happened(finding: Finding) -> str:
+    if finding.reason is Reason.TRANSFER_SYNTAX:
+        words = translate("StudyPanel", "These images use a compression this version cannot open ({name}).")
+        return words.format(name=compression_name(finding.name))
+    return str(finding)
+
+
+def compression_name(transfer_syntax_uid: str) -> str:
+    """Return what a compression is called, with its UID; the UID alone where it has no name here.
+
+    Source: DICOM PS3.6, table A-1.
+    """
+    last = transfer_syntax_uid.removeprefix("1.2.840.10008.1.2.4.")
+    names = (name for ends, name in _COMPRESSIONS.items() if last in ends)
+    name = next(names, "")
+    return f"{name}, {transfer_syntax_uid}" if name else transfer_syntax_uid
+
+
+_COMPRESSIONS = {
+    ("51", "52", "53", "54", "55", "56"): "JPEG, 12 bit or progressive",
+    ("92", "93"): "JPEG 2000 in several components",
+    ("94", "95", "204", "205"): "JPIP, pictures kept on a server",
+    ("100", "101"): "MPEG-2",
+    ("102", "103", "104", "105", "106"): "MPEG-4, H.264",
+    ("107", "108"): "HEVC, H.265",
+    ("110", "111", "112"): "JPEG XL",
+    ("201", "202", "203"): "High-Throughput JPEG 2000",
+}
 
 
 def _means(row: Row) -> str:

@@ -25,6 +25,7 @@ from aicorona_desktop.ui.fold import Line
 from aicorona_desktop.ui.map_layer import MapState
 from aicorona_desktop.ui.model_card import ModelCard
 from aicorona_desktop.ui.study_panel import StudyPanel
+from aicorona_desktop.ui.study_words import compression_name
 from aicorona_desktop.ui.viewer_state import with_map
 from tests.dicom.phantom_series import chest
 from tests.history import made_up
@@ -203,7 +204,8 @@ def test_a_study_that_cannot_be_scored_says_what_it_means_and_what_to_do(
 
     assert panel.score.number.text() == "Cannot be scored"
     happened, meaning, advice = panel.score.trouble.lines
-    assert happened.text == str(finding)
+    in_words = {Reason.TRANSFER_SYNTAX: "These images use a compression this version cannot open (x)."}
+    assert happened.text == in_words.get(finding.reason, str(finding))
     assert said[0] in meaning.text
     assert said[1] in advice.text
     assert "cannot be scored" in panel.folds["suitability"].heading.text()
@@ -552,3 +554,8 @@ def test_the_model_card_is_shown_as_text_and_fetches_nothing(qtbot: QtBot) -> No
     assert "What it is for" in text
     assert "**" not in text
     assert card.view.loadResource(2, "https://example.org/picture.png") is None
+
+
+def test_a_compression_that_can_not_be_opened_is_called_by_its_name():
+    assert compression_name("1.2.840.10008.1.2.4.102") == "MPEG-4, H.264, 1.2.840.10008.1.2.4.102"
+    assert compression_name("1.2.3") == "1.2.3"
