@@ -95,123 +95,93 @@ OUTCOME_VALUES: Mapping[OutcomeKind, tuple[str, ...]] = {
 """What an outcome may say: the results of rtpcr.csv (paper-spec 13.3), else a class."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a person has said of a study: by whom, when, and whether it was taken back; `number` is for doing so."""
+
+    number: int
+    initials: str
+    at: datetime
+    taken_back: bool
+    taken_back_at: datetime | None = None
+    taken_back_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict(Said):
     """A person's answer; impression and action are stored keys (ux.md 6), "" where not given.
 
     `result` is the number of the score it was given beside, `revision` the files. `slices_seen` is the share of
     slices that had been on the screen, `map_seen` whether a map had been switched on before; None: not told.
     """
 
-    number: int
     impression: str
     co_rads: int | None
     action: str
     note: str
-    initials: str
-    at: datetime
-    taken_back: bool
     result: int | None = None
     revision: int = 0
     slices_seen: float | None = None
     map_seen: bool | None = None
-    taken_back_at: datetime | None = None
-    taken_back_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StudyOutcome:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyOutcome(Said):
     """Later truth of a study; `value` is one of `OUTCOME_VALUES`, `dated` the day of the test or report.
 
     `result` is the number of the score that stood when it was entered.
     """
 
-    number: int
     kind: OutcomeKind
     value: str
     source: str
     dated: date | None
     note: str
-    initials: str
-    at: datetime
-    taken_back: bool
     result: int | None = None
-    taken_back_at: datetime | None = None
-    taken_back_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Escalation:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalation(Said):
     """Who was told of a study, by whom."""
 
-    number: int
     told: str
     note: str
-    initials: str
-    at: datetime
-    taken_back: bool
-    taken_back_at: datetime | None = None
-    taken_back_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StudyNote:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyNote(Said):
     """A free note on a study."""
 
-    number: int
     text: str
-    initials: str
-    at: datetime
-    taken_back: bool
-    taken_back_at: datetime | None = None
-    taken_back_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityChoice:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityChoice(Said):
     """Which of several identities in one study stands; `seen` are all that stood side by side then.
 
     `whole`: the files of the others are the same patient's, too; otherwise they are left out of the study.
     """
 
-    number: int
     identity: PatientIdentity
     whole: bool
     seen: tuple[PatientIdentity, ...]
-    initials: str
-    at: datetime
-    taken_back: bool
-    taken_back_at: datetime | None = None
-    taken_back_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NameReading:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameReading(Said):
     """How a patient's name is to be shown, where the file states its character set wrongly or not at all."""
 
-    number: int
     character_set: str
     patient_name: str
-    initials: str
-    at: datetime
-    taken_back: bool
-    taken_back_at: datetime | None = None
-    taken_back_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMeasure:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMeasure(Said):
     """A measure drawn on a series; `geometry` holds numbers, texts and lists of them, as the viewer gave them."""
 
-    number: int
     series_instance_uid: str
     kind: str
     geometry: Mapping[str, object]
-    initials: str
-    at: datetime
-    taken_back: bool
-    taken_back_at: datetime | None = None
-    taken_back_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
