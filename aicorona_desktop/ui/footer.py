@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from PySide6.QtCore import QCoreApplication, QLocale, QSize, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QLocale, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
@@ -14,6 +14,10 @@ from aicorona_desktop.ui.icons import icon
 from aicorona_desktop.ui.keys import PRESSED_BY_KEYS
 from aicorona_desktop.ui.plain import plain_tip
 from aicorona_desktop.ui.theme import ThemeKeeper
+
+GAP = 6  # between a sign and its words
+SHORT_PX = 230
+"""What a short text may claim: with the notice, all of it that the smallest screen has at the largest text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Footer(QFrame):
         facts = self._facts
         folders, trouble = folder_words(facts.folders)
         low = facts.free_bytes is not None and facts.free_bytes < FLOOR_INTAKE_BYTES
-        self._parts["pack"].show_text(_pack_words(facts), "pack", "muted", self._keeper)
+        self._parts["pack"].show_text(_pack_words(facts), "pack", "muted", self._keeper, _pack_in_short(facts))
         self._parts["device"].show_text(_device_words(facts), "device", "muted", self._keeper)
         self._parts["folders"].show_text(folders, "warning" if trouble else "watch", _colour(trouble), self._keeper)
         self._parts["disk"].show_text(disk_words(facts.free_bytes), "disk", _colour(low), self._keeper)
@@ -104,18 +108,34 @@ class _Part(QWidget):
         self._words = ElidedLabel(self)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
+        row.setSpacing(GAP)
         row.addWidget(self._sign)
         row.addWidget(self._words, 1)
 
-    def show_text(self, text: str, sign: str, colour: str, keeper: ThemeKeeper) -> None:
+    def show_text(self, text: str, sign: str, colour: str, keeper: ThemeKeeper, in_short: str = "") -> None:
+        """Show a text; `in_short` is what must always be seen of it, and stands where the whole has no room."""
         self.full_text = text
         self.setVisible(bool(text))
         side = round(self.fontMetrics().height() * 1.1)
         self._sign.setPixmap(icon(sign, keeper.theme, colour).pixmap(QSize(side, side)))
+        self._words.in_short = in_short
         self._words.setText(text)
+        self._keep_short_whole()
         self.setToolTip(plain_tip(text))
         self.setAccessibleName(text)
+
+    def _keep_short_whole(self) -> None:
+        # The size policy of a part that gets what the others leave knows no least width of its own.
+        self._words.updateGeometry()
+        if self._words.in_short:
+            needed = self._words.minimumSizeHint().width() + self._sign.sizeHint().width() + GAP
+            self.setMinimumWidth(min(needed, SHORT_PX))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Grow with the text."""
+        super().changeEvent(event)
+        if event.type() is QEvent.Type.FontChange and hasattr(self, "_words"):
+            self._keep_short_whole()
 
     def mouseReleaseEvent(self, event: object) -> None:  # noqa: ARG002 - Qt's signature
         """Ask for the settings behind these words."""
@@ -130,16 +150,18 @@ class _Part(QWidget):
 
 
 class ElidedLabel(QLabel):
-    """A label of one line that shows as much as fits."""
+    """A label of one line that shows as much as fits; `in_short` always does, and is shown where the whole doesn't."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.in_short = ""
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def minimumSizeHint(self) -> QSize:
-        """Return the room for a few letters."""
+        """Return the room for the short text, or for a few letters."""
         metrics = self.fontMetrics()
-        return QSize(metrics.averageCharWidth() * 4, metrics.height())
+        few = metrics.averageCharWidth() * 4
+        return QSize(max(few, metrics.horizontalAdvance(self.in_short) + 4), metrics.height())
 
     def sizeHint(self) -> QSize:
         """Return the room for all of it."""
@@ -149,7 +171,10 @@ class ElidedLabel(QLabel):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 - Qt's signature
         """Draw the text, cut at its end."""
         with QPainter(self) as painter:
-            text = QFontMetrics(self.font()).elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+            metrics = QFontMetrics(self.font())
+            fits = metrics.horizontalAdvance(self.text()) <= self.width()
+            whole = self.text() if fits or not self.in_short else self.in_short
+            text = metrics.elidedText(whole, Qt.TextElideMode.ElideRight, self.width())
             painter.setPen(self.palette().color(self.foregroundRole()))
             painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeading), text)
 
@@ -182,6 +207,11 @@ def _pack_words(facts: FooterFacts) -> str:
     if not facts.pack:
         return ""
     return f"{facts.pack} · {facts.pack_status}" if facts.pack_status else facts.pack
+
+
+def _pack_in_short(facts: FooterFacts) -> str:
+    """Name and status without what explains the status: never cut (ux.md 2)."""
+    return _pack_words(facts).split(":", maxsplit=1)[0]
 
 
 def _device_words(facts: FooterFacts) -> str:

@@ -41,6 +41,7 @@ from aicorona_desktop.ui.settings_pages import Choice, Number, Setting, Switch, 
 from aicorona_desktop.ui.theme import ThemeKeeper
 
 translate = QCoreApplication.translate
+CHOICE_LETTERS = 24
 BACKUP_ACTIONS = ("back_up", "restore_backup")
 
 
@@ -221,6 +222,9 @@ class SettingRow(QWidget):
                 return spin
             case Choice(options):
                 combo = QComboBox(self)
+                # As wide as its column and no wider: the words beside it need room, the list below shows all of it.
+                combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+                combo.setMinimumContentsLength(CHOICE_LETTERS)
                 for value, words in options:
                     combo.addItem(words, value)
                 combo.activated.connect(lambda index: self._take(options[index][0]))

@@ -22,7 +22,7 @@ from aicorona_desktop.history.connection import WriterLock
 from aicorona_desktop.history.store import utc_now
 from aicorona_desktop.ui.actions import VIEWER, WORKLIST
 from aicorona_desktop.ui.dialogs import Sheet
-from aicorona_desktop.ui.footer import folder_words
+from aicorona_desktop.ui.footer import ElidedLabel, folder_words
 from aicorona_desktop.ui.help_sheet import PREVALENCES, share_of_right_flags
 from aicorona_desktop.ui.main_window import MainWindow
 from tests import phantom
@@ -287,3 +287,18 @@ def test_after_a_device_was_left_the_bar_says_how_long_a_study_takes_now(
     dropped(phantom.chest().with_ground_glass(0.5).written_to(tmp_path / "study"))
 
     qtbot.waitUntil(lambda: "s per study" in window.notices.sentences()[left.reason.name], timeout=5000)
+
+
+@pytest.mark.parametrize("percent", [80, 100, 130])
+def test_name_and_status_of_the_pack_are_whole_up_to_a_large_text(
+    open_window: Callable[..., MainWindow], qtbot: QtBot, percent: int
+):
+    window = open_window()
+    window.resize(1280, 720)
+
+    window.user.change(text_percent=percent)
+    QApplication.processEvents()
+
+    words = window.footer.findChild(QWidget, "footer.pack").findChild(ElidedLabel)
+    assert words.in_short.endswith("research weights")
+    assert words.fontMetrics().horizontalAdvance(words.in_short) <= words.width()
