@@ -13,7 +13,7 @@ from aicorona_desktop.core.rows import Row
 from aicorona_desktop.ui.identity import Identity, shown_date
 from aicorona_desktop.ui.presets import preset_text
 from aicorona_desktop.ui.study_words import class_name
-from aicorona_desktop.ui.viewer_state import CornerText, ViewerState
+from aicorona_desktop.ui.viewer_state import CornerText, Layout, ViewerState
 
 Lines = tuple[str, ...]
 Corners = tuple[Lines, Lines, Lines, Lines]
@@ -155,7 +155,10 @@ def _map(shown: Shown, largest: float) -> list[str]:
     state = shown.state
     text = QCoreApplication.translate("corners", "Map: {name}, 0 to {largest}, {opacity} %")
     values = {"name": class_name(state.map_class), "largest": f"{largest:.2f}"}
-    return [text.format(**values, opacity=round(100 * state.map_opacity)), shown.map_grid]
+    lines = [text.format(**values, opacity=round(100 * state.map_opacity)), shown.map_grid]
+    if state.layout is Layout.MAP_BESIDE:  # half the width: each part on a line of its own
+        return [part for line in lines for part in line.split(", ")]
+    return lines
 
 
 def _number(value: float) -> str:

@@ -218,6 +218,11 @@ class ViewerPlace(Place):
         self._pages = QStackedWidget(self)
         self._pages.addWidget(self._made_message())
         self._pages.addWidget(self.pictures)
+        # What the bar does is done to pictures: without them it would promise what it can't do.
+        self.tools.bar.setVisible(False)
+        self._pages.currentChanged.connect(
+            lambda _page: self.tools.bar.setVisible(self._pages.currentWidget() is self.pictures)
+        )
         self._splitter = QSplitter(Qt.Orientation.Horizontal, self)
         for place, (widget, stretch) in enumerate(((left, 0), (self._pages, 1), (self.side, 0))):
             self._splitter.addWidget(widget)
