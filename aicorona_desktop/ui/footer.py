@@ -5,24 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from PySide6.QtCore import QCoreApplication, QEvent, QLocale, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from aicorona_desktop.core.events import WatchedFolder, WatchState
+from aicorona_desktop.core.receiving import ReceiverState
 from aicorona_desktop.core.space import FLOOR_INTAKE_BYTES
 from aicorona_desktop.ui.icons import icon
 from aicorona_desktop.ui.keys import PRESSED_BY_KEYS
 from aicorona_desktop.ui.plain import plain_tip
+from aicorona_desktop.ui.receiver_page import state_words
 from aicorona_desktop.ui.theme import ThemeKeeper
 
 GAP = 6  # between a sign and its words
-SHORT_PX = 230
-"""What a short text may claim: with the notice, all of it that the smallest screen has at the largest text."""
+SIDES_PX, BETWEEN_PX = 20, 16
 
 
 @dataclass(frozen=True, slots=True)
 class FooterFacts:
-    """What the footer tells. `free_bytes` and `device` are None, and "", while they are not known yet."""
+    """What the footer tells. `free_bytes` and `device` are None, and "", while they are not known yet.
+
+    `site` is how the site's own verification stands, with what must always be seen of it.
+    """
 
     pack: str = ""
     pack_status: str = ""
@@ -30,6 +34,10 @@ class FooterFacts:
     folders: tuple[WatchedFolder, ...] = field(default=())
     free_bytes: int | None = None
     reading_only: bool = False
+    receiver: ReceiverState = field(default_factory=ReceiverState)
+    site: str = ""
+    site_in_short: str = ""
+    site_needs_somebody: bool = False
 
 
 def notice_words() -> str:
@@ -38,10 +46,14 @@ def notice_words() -> str:
 
 
 class Footer(QFrame):
-    """Shows `FooterFacts`; a click on the notice explains it, a click on anything else asks for its settings."""
+    """Shows `FooterFacts`; a click on the notice explains it, a click on anything else asks for its settings.
+
+    Where the notice and what must always be seen beside it have no room in one line, the notice gets one of its own.
+    """
 
     notice_asked = Signal()
     settings_asked = Signal(str)  # a group of the settings
+    verification_asked = Signal()
 
     def __init__(self, keeper: ThemeKeeper, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,15 +64,21 @@ class Footer(QFrame):
         self._notice.setObjectName("footerNotice")
         self._notice.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self._notice.clicked.connect(self.notice_asked)
-        self._parts = {name: _Part(name, self) for name in ("pack", "device", "folders", "disk")}
-        groups = {"pack": "model", "device": "model", "folders": "intake", "disk": "intake"}
-        row = QHBoxLayout(self)
-        row.setContentsMargins(8, 2, 12, 2)
-        row.setSpacing(16)
-        row.addWidget(self._notice)
+        self._parts = {name: _Part(name, self) for name in ("pack", "site", "device", "receiver", "folders", "disk")}
+        groups = {"pack": "model", "device": "model", "folders": "intake", "disk": "intake", "receiver": "intake"}
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(8, 1, SIDES_PX - 8, 1)
+        lines.setSpacing(0)
+        self._above, self._line = QHBoxLayout(), QHBoxLayout()
+        self._line.setSpacing(BETWEEN_PX)
+        self._line.addWidget(self._notice)
         for name, part in self._parts.items():
-            part.asked.connect(lambda group=groups[name]: self.settings_asked.emit(group))
-            row.addWidget(part, 1 if name == "pack" else 0)
+            if name in groups:
+                part.asked.connect(lambda group=groups[name]: self.settings_asked.emit(group))
+            self._line.addWidget(part, 1 if name == "pack" else 0)
+        self._parts["site"].asked.connect(self.verification_asked)
+        lines.addLayout(self._above)
+        lines.addLayout(self._line)
         # The pack's words are long and the first to be cut: it gets what the others leave.
         self._parts["pack"].setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         keeper.changed.connect(self._draw)
@@ -81,6 +99,35 @@ class Footer(QFrame):
         """Return what each part says, in full."""
         return {"notice": self._notice.text()} | {name: part.full_text for name, part in self._parts.items()}
 
+    def minimumSizeHint(self) -> QSize:
+        """Return the room for two lines; one line asks for no more."""
+        widest = max(self._notice.sizeHint().width(), self._least_beside())
+        return QSize(widest + SIDES_PX, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give the notice a line of its own, or take it back."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Arrange anew for another size of text."""
+        super().changeEvent(event)
+        if event.type() is QEvent.Type.FontChange and hasattr(self, "_line"):
+            self._arrange()
+
+    def _arrange(self) -> None:
+        beside = sum(BETWEEN_PX + part.wished_width for part in self._parts.values() if not part.isHidden())
+        together = self._notice.sizeHint().width() + beside + SIDES_PX
+        if together > self.width():
+            if self._above.isEmpty():
+                self._above.addWidget(self._notice, 0, Qt.AlignmentFlag.AlignLeading)
+        elif not self._above.isEmpty():
+            self._line.insertWidget(0, self._notice)
+
+    def _least_beside(self) -> int:
+        shown = [part.minimumSizeHint().width() for part in self._parts.values() if not part.isHidden()]
+        return sum(shown) + BETWEEN_PX * max(0, len(shown) - 1)
+
     def _draw(self) -> None:
         self._notice.setText(notice_words())
         self._notice.setToolTip(QCoreApplication.translate("Footer", "What this means"))
@@ -88,9 +135,15 @@ class Footer(QFrame):
         folders, trouble = folder_words(facts.folders)
         low = facts.free_bytes is not None and facts.free_bytes < FLOOR_INTAKE_BYTES
         self._parts["pack"].show_text(_pack_words(facts), "pack", "muted", self._keeper, _pack_in_short(facts))
+        needs = facts.site_needs_somebody
+        sign = "warning" if needs else "verification"
+        self._parts["site"].show_text(facts.site, sign, _colour(needs), self._keeper, facts.site_in_short)
         self._parts["device"].show_text(_device_words(facts), "device", "muted", self._keeper)
+        receiver, failing = state_words(facts.receiver), bool(facts.receiver.sentence)
+        self._parts["receiver"].show_text(receiver, "warning" if failing else "receive", _colour(failing), self._keeper)
         self._parts["folders"].show_text(folders, "warning" if trouble else "watch", _colour(trouble), self._keeper)
         self._parts["disk"].show_text(disk_words(facts.free_bytes), "disk", _colour(low), self._keeper)
+        self._arrange()
 
 
 class _Part(QWidget):
@@ -112,6 +165,11 @@ class _Part(QWidget):
         row.addWidget(self._sign)
         row.addWidget(self._words, 1)
 
+    @property
+    def wished_width(self) -> int:
+        """The room for its short text, where it has one, else for all of it."""
+        return self.minimumWidth() if self._words.in_short else self.sizeHint().width()
+
     def show_text(self, text: str, sign: str, colour: str, keeper: ThemeKeeper, in_short: str = "") -> None:
         """Show a text; `in_short` is what must always be seen of it, and stands where the whole has no room."""
         self.full_text = text
@@ -128,8 +186,7 @@ class _Part(QWidget):
         # The size policy of a part that gets what the others leave knows no least width of its own.
         self._words.updateGeometry()
         if self._words.in_short:
-            needed = self._words.minimumSizeHint().width() + self._sign.sizeHint().width() + GAP
-            self.setMinimumWidth(min(needed, SHORT_PX))
+            self.setMinimumWidth(self._words.minimumSizeHint().width() + self._sign.sizeHint().width() + GAP)
 
     def changeEvent(self, event: QEvent) -> None:
         """Grow with the text."""

@@ -37,6 +37,7 @@ from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.events import ImportDone
 from aicorona_desktop.core.imports import Fate, ImportCounts, ImportedFile, ImportSummary
 from aicorona_desktop.ui.context import Context
+from aicorona_desktop.ui.finding_words import finding_text
 from aicorona_desktop.ui.plain import plain, plain_tip
 from aicorona_desktop.ui.worklist_words import files_counted, number_text, studies_counted
 
@@ -146,7 +147,7 @@ class ImportModel(QAbstractTableModel):
         """Return one line of the table."""
         file = self._files[row]
         shown = translate("ImportSummary", "File {number}").format(number=row + 1) if self._covered else file.shown
-        reason = "" if file.finding is None else str(file.finding)
+        reason = "" if file.finding is None else finding_text(file.finding)
         study = self._studies.get(file.study_instance_uid)
         return shown, fate_text(file.fate), reason, "" if study is None else number_text(study)
 

@@ -45,6 +45,7 @@ class MapState(StrEnum):
     """How it stands with the maps of a study."""
 
     NO_SCORE = "no_score"
+    COMING = "coming"  # the study is being opened: what is asked for now is done as soon as it stands
     NOT_ASKED = "not_asked"
     WAITING = "waiting"  # being read, or computed anew
     READY = "ready"
@@ -124,6 +125,12 @@ class MapLayer(QObject):
         self._places.clear()
         if not same:
             self._forget()
+
+    def study_coming(self) -> None:
+        """Forget the maps of the study before; another one is being opened."""
+        self.show_study(None)
+        if self.state is MapState.NO_SCORE:
+            self._tell(MapState.COMING, translate("MapLayer", "The study is being opened."))
 
     def want(self) -> None:
         """Load the maps, unless they are here or on their way."""

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication
 
-from aicorona_desktop.app.viewing import ShownSlice, ViewedSeries, letters, opposite, standard_directions
+from aicorona_desktop.app.viewing import ViewedSeries, letters, opposite, standard_directions
+from aicorona_desktop.app.volume_cache import ShownSlice
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.core.headers import Header
 from aicorona_desktop.core.rows import Row
@@ -19,6 +20,7 @@ from aicorona_desktop.imaging.roi import Point, RoiStatistics
 from aicorona_desktop.imaging.voi import VoiWindow, to_grey
 from aicorona_desktop.model.pack import Pack
 from aicorona_desktop.ui.corner_text import Shown, corners, joined
+from aicorona_desktop.ui.finding_words import finding_text
 from aicorona_desktop.ui.identity import Identity
 from aicorona_desktop.ui.map_layer import MapLayer, grid_text
 from aicorona_desktop.ui.measures import Measure, drawn, told, value_at
@@ -262,4 +264,4 @@ def side_letters(header: Header) -> tuple[str, str, str, str] | None:
 
 def _reason(index: int, slices: int, finding: Finding) -> str:
     text = QCoreApplication.translate("SliceView", "Slice {number} of {total} cannot be shown. {reason}")
-    return text.format(number=index + 1, total=slices, reason=finding)
+    return text.format(number=index + 1, total=slices, reason=finding_text(finding))

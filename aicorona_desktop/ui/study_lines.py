@@ -16,8 +16,10 @@ from aicorona_desktop.model.pack import Pack
 from aicorona_desktop.triage.maps import StudyMaps
 from aicorona_desktop.ui import study_words as words
 from aicorona_desktop.ui.colour_bar import map_sentence
+from aicorona_desktop.ui.finding_words import finding_text
 from aicorona_desktop.ui.fold import Line
 from aicorona_desktop.ui.map_layer import MapLayer, MapState, wrong_text
+from aicorona_desktop.ui.site_words import day, verified_text
 from aicorona_desktop.ui.study_facts import SeriesOffer, StudyFacts, Threshold, slices_to_score
 from aicorona_desktop.ui.worklist_words import grade_word, moment_text, state_text
 
@@ -51,8 +53,9 @@ def threshold_lines(score: Score, threshold: Threshold | None) -> list[Line]:
     own = threshold.verification
     if own is not None:
         text = translate("StudyPanel", "{value}, verified at this site on {date} with {studies} studies ({initials})")
-        date = moment_text(own.at).split()[0]
-        shown = text.format(value=value, date=date, studies=QLocale().toString(own.studies), initials=own.initials)
+        shown = text.format(
+            value=value, date=day(own.at), studies=QLocale().toString(own.studies), initials=own.initials
+        )
     else:
         text = translate("StudyPanel", "{value}, from the model pack ({origin})")
         shown = text.format(value=value, origin=threshold.origin)
@@ -62,7 +65,7 @@ def threshold_lines(score: Score, threshold: Threshold | None) -> list[Line]:
         else translate("StudyPanel", "No flag. This does not rule out disease.")
     )
     lines = [Line(shown, label), Line(flag, strong=True)]
-    return lines if own is not None else [*lines, Line(words.not_verified(), strong=True)]
+    return [*lines, Line(words.not_verified(), strong=True)] if own is None else [*lines, Line(verified_text(own))]
 
 
 def waiting_lines(row: Row) -> list[Line]:
@@ -118,7 +121,7 @@ def suitability_lines(findings: Sequence[Finding]) -> list[Line]:
     if not findings:
         return [Line(translate("StudyPanel", "Nothing was noticed about the files that speaks against scoring them."))]
     ordered = sorted(findings, key=lambda one: -one.outcome.gravity)
-    return [Line(str(one), grade_word(one.outcome)) for one in ordered]
+    return [Line(finding_text(one), grade_word(one.outcome)) for one in ordered]
 
 
 def map_lines(layer: MapLayer, shown_class: str) -> list[Line]:

@@ -28,6 +28,7 @@ from aicorona_desktop.core.rows import Row
 from aicorona_desktop.history.store import Escalation, History, Verdict, Viewing
 from aicorona_desktop.ui import worklist_words as words
 from aicorona_desktop.ui.context import Context
+from aicorona_desktop.ui.drafts import NOTHING, Answer, Drafts
 from aicorona_desktop.ui.escalation_dialog import EscalationDialog, NoteField
 from aicorona_desktop.ui.fold import Line, Lines, wrap
 from aicorona_desktop.ui.recorder import Entry, recorder_of
@@ -39,24 +40,6 @@ ACTIONS = ("now", "routine", "repeat")
 CO_RADS = range(7)
 FEW_SEEN = 0.8
 """A smaller share of slices than this on the screen is noted beside the verdict (ux.md 6.5)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a person says of a study; stored keys, "" and None for what is not said."""
-
-    impression: str = ""
-    action: str = ""
-    co_rads: int | None = None
-    note: str = ""
-
-    @property
-    def says_something(self) -> bool:
-        """Whether it can be saved: an impression or an action."""
-        return bool(self.impression or self.action)
-
-
-NOTHING = Answer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +147,11 @@ class VerdictPanel(QWidget):
         self._recorder = recorder_of(context)
         self._uid = ""
         self._facts: VerdictFacts | None = None
-        self._drafts: dict[str, Answer] = {}
+        self._drafts = Drafts(context.running.history.path.parent, context.jobs, self)
+        self._saving: dict[str, str] = {}  # by study, whose answer is on its way into the history
+        self._is_draft = False  # what the form says is neither saved nor withdrawn
         self._make_widgets()
+        self._writer = self._initials
         self._lay_out()
         self._connect()
         self._refresh()
@@ -173,18 +159,22 @@ class VerdictPanel(QWidget):
     # --- what is shown ---------------------------------------------------------------------------------------------
 
     def show_study(self, study_instance_uid: str) -> None:
-        """Take the answer to this study; what was not saved for another one is kept for it until the end."""
+        """Take the answer to this study; what was not saved for another one waits there, also for the next session."""
         if study_instance_uid == self._uid:
             self._read()
             return
-        if self._uid in self._drafts:
+        if self._is_draft:
             self.say.emit(
                 translate("VerdictPanel", "Your impression of the study before is not saved; it waits there for you.")
             )
         self._uid, self._facts = study_instance_uid, None
-        self._fill(self._drafts.get(study_instance_uid, NOTHING))
+        self._fill_in()
         self._refresh()
         self._read()
+
+    def end(self) -> None:
+        """Keep what is not saved for the next session."""
+        self._drafts.end()
 
     def slices_changed(self) -> None:
         """Another slice came to the screen."""
@@ -278,6 +268,7 @@ class VerdictPanel(QWidget):
         self.initials.editingFinished.connect(self._remember_initials)
         self.save.clicked.connect(self.save_answer)
         self.tell.clicked.connect(self.ask_who_was_told)
+        self._recorder.recorded.connect(self._recorded)
         self._recorder.refused.connect(self._refused)
         context.bridge.studies_changed.connect(self._studies_changed)
         context.identities.changed.connect(self._refresh)
@@ -306,8 +297,8 @@ class VerdictPanel(QWidget):
         if facts is None or facts.row.study_instance_uid != self._uid:
             return
         self._facts = facts
-        if self._uid not in self._drafts:
-            self._fill(self._own())
+        if not self._is_draft:
+            self._fill_in()
         self._refresh()
 
     def _studies_changed(self, uids: frozenset[str]) -> None:
@@ -329,6 +320,12 @@ class VerdictPanel(QWidget):
         said = None if self._facts is None else self._facts.own(self._initials)
         return NOTHING if said is None else Answer(said.impression, said.action, said.co_rads, said.note)
 
+    def _fill_in(self) -> None:
+        """Show what this person has begun to say, else what they have saved."""
+        draft = None if self._uid in self._saving else self._drafts.of(self._uid, self._initials)
+        self._is_draft = draft is not None and draft != self._own()
+        self._fill(draft if self._is_draft and draft is not None else self._own())
+
     def _fill(self, answer: Answer) -> None:
         if answer == self.answer:
             return
@@ -342,10 +339,11 @@ class VerdictPanel(QWidget):
         answer = self.answer
         if not self._uid:
             return
-        if answer == self._own():
-            self._drafts.pop(self._uid, None)
+        self._is_draft = answer != self._own()
+        if self._is_draft:
+            self._drafts.put(self._uid, self._initials, answer)
         else:
-            self._drafts[self._uid] = answer
+            self._drafts.drop(self._uid, self._initials)
         self._refresh()
 
     def _choose(self, impression: str = "", action: str = "") -> None:
@@ -369,9 +367,13 @@ class VerdictPanel(QWidget):
         return self.initials.text().strip()
 
     def _initials_changed(self) -> None:
-        """Another person sits here: what the one before has saved is not theirs."""
-        if self._uid not in self._drafts:
-            self._fill(self._own())
+        """Another person sits here: what the one before has saved is not theirs; what stands there unsaved is."""
+        before, self._writer = self._writer, self._initials
+        if self._is_draft:
+            self._drafts.drop(self._uid, before)
+            self._edited()
+        else:
+            self._fill_in()
         self._refresh()
 
     def _remember_initials(self) -> None:
@@ -392,7 +394,7 @@ class VerdictPanel(QWidget):
         self._remember_initials()
         said, uid, initials, share = self.answer, self._uid, self._initials, self._share()
         history, shown = self._context.running.history, None if self._facts is None else self._facts.row
-        self._drafts.pop(uid, None)
+        self._saving[uid], self._is_draft = initials, False
         self._recorder.record(
             translate("VerdictPanel", "Save impression"),
             Entry(
@@ -426,8 +428,15 @@ class VerdictPanel(QWidget):
         )
         dialog.open()
 
+    def _recorded(self, uid: str) -> None:
+        """Forget the draft of what is in the history now, and not before."""
+        by = self._saving.pop(uid, None)
+        if by is not None:
+            self._drafts.drop(uid, by)
+
     def _refused(self, uid: str, sentence: str) -> None:
         """Say why something was not recorded; what the form says is still there."""
+        self._saving.pop(uid, None)
         self.say.emit(sentence)
         if uid == self._uid:
             self._edited()
@@ -461,7 +470,7 @@ class VerdictPanel(QWidget):
         if facts is None:
             return []
         lines = []
-        if self._uid in self._drafts:
+        if self._is_draft:
             key = self._context.actions.shown_key("viewer.save_verdict")
             lines.append(Line(translate("VerdictPanel", "Not saved yet. {key} saves.").format(key=key), strong=True))
         if facts.standing:
@@ -472,8 +481,7 @@ class VerdictPanel(QWidget):
             lines.append(
                 Line(translate("VerdictPanel", "Taken back. Nothing is saved for this study; the history keeps both."))
             )
-        point = self._context.running.pack.operating_point
-        if model_and_reader_differ(facts.row, None if point is None else point.threshold):
+        if model_and_reader_differ(facts.row, self._context.running.points.threshold):
             lines.append(Line(translate("VerdictPanel", "You and the model differ. Both are kept.")))
         return lines
 

@@ -11,6 +11,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 
 from aicorona_desktop.core.rows import Lane, Row
 from aicorona_desktop.ui import worklist_words as words
+from aicorona_desktop.ui.finding_words import finding_text
 from aicorona_desktop.ui.identity import Identity
 from aicorona_desktop.ui.plain import plain_tip
 from aicorona_desktop.ui.worklist_lines import Kind, Line, Lines
@@ -358,7 +359,7 @@ class WorklistModel(QAbstractTableModel):
             lines += [words.rests_on_one_slice_text()] if row.rests_on_one_slice else []
             return "\n".join(lines)
         if column is Column.NOTES:
-            return "\n".join(str(one) for one in words.notes_of(row))
+            return "\n".join(map(finding_text, words.notes_of(row)))
         if column is Column.SERIES:
             return row.series_reason
         if column in (Column.WAITING, Column.STATE):

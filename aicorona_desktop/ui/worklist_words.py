@@ -12,6 +12,7 @@ from PySide6.QtCore import QCoreApplication, QLocale
 from aicorona_desktop.core.findings import Finding, Outcome
 from aicorona_desktop.core.rows import Lane, Row, State
 from aicorona_desktop.core.settings import Order
+from aicorona_desktop.ui.finding_words import finding_text
 from aicorona_desktop.ui.identity import Identity, shown_date
 from aicorona_desktop.ui.study_words import class_name
 
@@ -349,7 +350,7 @@ def details_of(row: Row, *, covered: bool = False) -> tuple[Detail, ...]:
         lines.append(Detail(used, row.series_reason))
     if row.files_received or row.files_refused:
         lines.append(Detail(translate("Worklist", "Files"), files_text(row)))
-    lines += [Detail(grade_word(one.outcome), str(one)) for one in notes_of(row)]
+    lines += [Detail(grade_word(one.outcome), finding_text(one)) for one in notes_of(row)]
     if row.note:
         lines.append(Detail(translate("Worklist", "Own note"), row.note))
     if row.outcome or row.rt_pcr:
@@ -471,7 +472,7 @@ def copied(row: Row, now: datetime, *, covered: bool = False) -> str:
         waiting_text(row, now),
         score_text(row, covered=covered),
         state_text(row),
-        "; ".join(str(one) for one in notes_of(row)),
+        "; ".join(map(finding_text, notes_of(row))),
         impression_word(row.impression),
         action_word(row.action),
         row.pack,

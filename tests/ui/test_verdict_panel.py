@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -300,3 +301,51 @@ def test_who_was_told_is_recorded_and_can_be_taken_back(room: Room):
 
     room.qtbot.waitUntil(lambda: "Taken back: Dr Silva" in room.panel.told.text, timeout=5000)
     assert [one.taken_back for one in room.history.escalations(UID)] == [True]
+
+
+# --- not saved -----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_not_saved_comes_back_to_its_writer_after_the_program_has_ended(
+    context: Context, room: Room, qtbot: QtBot
+) -> None:
+    room.open()
+    room.panel.initials.setText("AB")
+    room.panel.impression.button("covid").click()
+    room.panel.note.setPlainText("Left base?")
+    room.panel.end()
+
+    again = Room(context, qtbot)
+    again.panel.initials.setText("AB")
+    again.open()
+
+    assert (again.panel.answer.impression, again.panel.answer.note) == ("covid", "Left base?")
+    assert "Not saved yet" in again.panel.standing.text
+    assert room.history.verdicts(UID) == ()
+    again.panel.initials.setText("CD")  # of what stands on the screen unsaved, whoever signs is the writer
+    again.panel.end()
+    other = Room(context, qtbot)
+    other.panel.initials.setText("AB")
+    other.open()
+    assert not other.panel.answer.says_something
+
+
+def test_a_saved_answer_leaves_no_draft_behind(context: Context, room: Room, qtbot: QtBot, tmp_path: Path) -> None:
+    room.open()
+    room.panel.initials.setText("AB")
+    room.panel.impression.button("normal").click()
+    room.panel.save_answer()
+    room.settle(1)
+    room.panel.end()
+
+    assert json.loads((tmp_path / "drafts.json").read_text())["drafts"] == []
+
+
+def test_drafts_that_can_not_be_read_are_none(context: Context, qtbot: QtBot, tmp_path: Path) -> None:
+    (tmp_path / "drafts.json").write_text('{"drafts": [1, {"study": "1.2.3", "by": "AB", "impression": 5}]}')
+
+    room = Room(context, qtbot)
+    room.panel.initials.setText("AB")
+    room.open()
+
+    assert not room.panel.answer.says_something

@@ -135,6 +135,33 @@ def test_the_middle_is_on_the_screen_before_the_other_headers_are_read(room: Roo
     assert not room.viewer.main.pane.dressing.dimmed
 
 
+def test_a_map_asked_for_while_the_headers_are_read_is_there_with_the_study(room: Room, archive: Archive) -> None:
+    held = room.viewer.reader.open
+    room.viewer.reader.open = lambda *given: (QTest.qSleep(300), held(*given))[1]  # type: ignore[method-assign]
+    room.viewer.slice_painted.connect(lambda _: room.viewer.viewed is None and room.do("viewer.map"))
+
+    viewer = room.open(archive.uid)
+
+    room.qtbot.waitUntil(lambda: viewer.maps.scale(viewer.state) is not None, timeout=5000)
+    assert viewer.state.map_on
+
+
+def test_a_map_asked_for_too_early_of_a_study_without_a_score_is_refused_with_the_reason(
+    room: Room, archive: Archive, tmp_path: Path
+) -> None:
+    [uid] = room.add(phantom.chest("unscored").written_to(tmp_path / "in"), scored=False)
+    said: list[str] = []
+    room.viewer.say.connect(said.append)
+    room.viewer.show_study(uid)
+    room.do("viewer.map")
+    assert room.viewer.state.map_on
+
+    room.open(uid)
+
+    assert not room.viewer.state.map_on
+    assert "There is no score, and so no map." in said
+
+
 def test_the_patients_left_stays_on_the_right_of_the_screen(viewer: ViewerPlace) -> None:
     """The heart of the phantom lies on its left; painted pixels are compared, not arrays."""
     viewer.set_state(states.with_preset(viewer.state, "mediastinum", VoiWindow(40, 400)))
