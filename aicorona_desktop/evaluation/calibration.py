@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, log, nan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from aicorona_desktop.evaluation.bootstrap import Interval
 from aicorona_desktop.evaluation.errors import EvaluationError
+from aicorona_desktop.evaluation.intervals import proportion
 from aicorona_desktop.evaluation.metrics import log_probabilities
 
 BINS = 10
@@ -39,6 +41,15 @@ class ReliabilityBin:
     rows: int
     mean_score: float
     share_positive: float
+
+    @property
+    def positives(self) -> int:
+        """How many are positive."""
+        return round(self.share_positive * self.rows)
+
+    def share(self, level: float = 0.95) -> Interval:
+        """Return the share that is positive with its Jeffreys interval."""
+        return proportion(self.positives, self.rows, level)
 
 
 def log_loss(logits: NDArray[np.floating[Any]], possible: Sequence[Sequence[int]], temperature: float = 1.0) -> float:
@@ -106,6 +117,36 @@ def reliability(
         ReliabilityBin(int(here.sum()), float(values[here].mean()), float(positive[here].mean()))
         for number in range(bins)
         if (here := place == number).any()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BrierParts:
+    """The Brier score of scores put into bins: reliability - resolution + uncertainty (Murphy 1973).
+
+    Small reliability: probabilities mean what they say. Large resolution: they tell rows apart. Uncertainty is that of
+    always saying the share of positives.
+    """
+
+    reliability: float
+    resolution: float
+    uncertainty: float
+
+    @property
+    def skill(self) -> float:
+        """How much of the uncertainty is gone, 1 being all of it; NaN where there is none."""
+        return (self.resolution - self.reliability) / self.uncertainty if self.uncertainty else nan
+
+
+def brier_parts(scores: NDArray[np.floating[Any]], truth: NDArray[np.bool_], bins: int = BINS) -> BrierParts:
+    """Return the parts of the Brier score over bins of equal width."""
+    parts = reliability(scores, truth, bins)
+    rows = sum(part.rows for part in parts)
+    share = sum(part.positives for part in parts) / rows
+    return BrierParts(
+        sum(part.rows * (part.mean_score - part.share_positive) ** 2 for part in parts) / rows,
+        sum(part.rows * (part.share_positive - share) ** 2 for part in parts) / rows,
+        share * (1 - share),
     )
 
 

@@ -1,4 +1,4 @@
-"""Intervals of one proportion.
+"""Intervals of one proportion, and how tables show an interval.
 
 Source: paper-spec 8.1 and 8.7.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from math import isnan, nan, sqrt
+from math import isinf, isnan, nan, sqrt
 
 from scipy.special import betaincinv, ndtri
 
@@ -82,9 +82,12 @@ _ENDS: dict[Method, Callable[[int, int, float], tuple[float, float]]] = {
 }
 
 
+def shown_number(number: float, digits: int = 3) -> str:
+    """Return a number as tables show it, "-" for what is undefined; what is infinite here is so upwards."""
+    return "-" if isnan(number) else "∞" if isinf(number) else f"{number:.{digits}f}"
+
+
 def shown(interval: Interval, digits: int = 3) -> str:
     """Return an interval as tables show it: 0.972 (0.935 to 0.990), with "-" for what is undefined."""
-    value, low, high = (
-        "-" if isnan(number) else f"{number:.{digits}f}" for number in (interval.value, interval.low, interval.high)
-    )
+    value, low, high = (shown_number(number, digits) for number in (interval.value, interval.low, interval.high))
     return value if low == high == "-" else f"{value} ({low} to {high})"

@@ -124,11 +124,7 @@ class ScanReader:
         Raises:
             ScanError: there is nothing, too little or too much at its path, or it can't be read.
         """
-        if not row.path:
-            raise ScanError(row, "the manifest gives no path.")
-        path = self._root / row.path
-        if not path.exists():
-            raise ScanError(row, "there is no such file or folder; is the folder of the data set the right one?")
+        path = self.path_of(row)
         opened = {
             Layout.DICOM: self._open_dicom,
             Layout.PICTURES: self._open_pictures,
@@ -137,11 +133,31 @@ class ScanReader:
         }
         return opened[row.layout or layout_of(path)](row, path)
 
+    def path_of(self, row: ManifestRow) -> Path:
+        """Return where a scan lies.
+
+        Raises:
+            ScanError: the manifest gives no path, or nothing is there.
+        """
+        if not row.path:
+            raise ScanError(row, "the manifest gives no path.")
+        path = self._root / row.path
+        if not path.exists():
+            raise ScanError(row, "there is no such file or folder; is the folder of the data set the right one?")
+        return path
+
+    def study(self, row: ManifestRow) -> Study:
+        """Return the one study of a DICOM scan, read and grouped as the program does it.
+
+        Raises:
+            ScanError: there is no study at its path, or more than one.
+        """
+        return _one_study(row, read_studies([self.path_of(row)], self._reader, self._spool))
+
     # --- DICOM ----------------------------------------------------------------------------------------------------
 
-    def _open_dicom(self, row: ManifestRow, path: Path) -> Scan:
-        study = _one_study(row, read_studies([path], self._reader, self._spool))
-        choice = choose_series(study)
+    def _open_dicom(self, row: ManifestRow, _path: Path) -> Scan:
+        choice = choose_series(self.study(row))
         series = choice.series or (choice.checked[0] if choice.checked else None)
         if series is None or not series.instances:
             raise ScanError(row, _said(choice.findings) or "there are no axial slices.")

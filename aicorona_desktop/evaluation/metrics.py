@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_softmax
+from scipy.special import log_softmax
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,16 @@ def counts_of(truth: NDArray[np.bool_], calls: NDArray[np.bool_]) -> Counts:
     )
 
 
+def with_failures(counts: Counts, failed_positives: int, failed_negatives: int) -> Counts:
+    """Return the table with scans that got no answer counted as called wrong: how bad it is at most."""
+    return Counts(
+        counts.true_positives,
+        counts.false_negatives + failed_positives,
+        counts.false_positives + failed_negatives,
+        counts.true_negatives,
+    )
+
+
 # --- of counts ---------------------------------------------------------------------------------------------------
 
 
@@ -77,6 +87,11 @@ def accuracy(counts: Counts) -> float:
 def balanced_accuracy(counts: Counts) -> float:
     """Return the mean of sensitivity and specificity."""
     return (sensitivity(counts) + specificity(counts)) / 2
+
+
+def youden_j(counts: Counts) -> float:
+    """Return sensitivity + specificity - 1."""
+    return sensitivity(counts) + specificity(counts) - 1
 
 
 def positive_predictive_value(counts: Counts, prevalence: float | None = None) -> float:
@@ -227,9 +242,15 @@ def macro_auc(probabilities: NDArray[np.floating[Any]], classes: NDArray[np.inte
     return float(np.mean([auc(probabilities[:, column], classes == column) for column in columns]))
 
 
-def pair_score(logits: NDArray[np.floating[Any]], positive: int, negative: int) -> NDArray[np.float64]:
-    """Return p(positive | positive or negative) = expit of the difference of two logits, as [rows] (paper-spec 9)."""
-    return np.asarray(expit(logits[:, positive].astype(np.float64) - logits[:, negative]), dtype=np.float64)
+def share_of_pair(
+    probabilities: NDArray[np.float64], positives: Sequence[int], negatives: Sequence[int]
+) -> NDArray[np.float64]:
+    """Return p(one of the positives | one of either) as [rows], from probabilities [rows, n]; 0.5 where both are 0."""
+    positive = probabilities[:, list(positives)].sum(axis=1)
+    together = positive + probabilities[:, list(negatives)].sum(axis=1)
+    shares = np.full(len(together), 0.5)
+    np.divide(positive, together, out=shares, where=together > 0)
+    return shares
 
 
 def log_probabilities(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDArray[np.float64]:

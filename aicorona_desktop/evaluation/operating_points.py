@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aicorona_desktop import __version__
 from aicorona_desktop.evaluation.bootstrap import Interval
 from aicorona_desktop.evaluation.errors import EvaluationError
 from aicorona_desktop.evaluation.intervals import proportion
@@ -51,6 +52,8 @@ class Demands:
 
 
 DEFAULT = Demands()
+
+CHOSEN_HERE = "The operating point was chosen on the evaluated data: its figures flatter."
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,11 @@ class StoredPoint:
     chosen_on: date
     auc: float
     software_version: str
+
+    @property
+    def key(self) -> tuple[str, Rule, str]:
+        """What there is one point of."""
+        return self.task, self.point.rule, self.model_sha256
 
     def for_model(self, model_sha256: str) -> Point:
         """Return the point, for the very model that it was chosen with.
@@ -160,6 +168,86 @@ def applied(point: Point, scores: NDArray[np.floating[Any]], truth: NDArray[np.b
     return counts, ""
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a stored point does on other data, and what has to be said beside it."""
+
+    counts: Counts
+    warnings: tuple[str, ...]
+
+
+def apply_stored(
+    stored: StoredPoint,
+    model_sha256: str,
+    scan_ids: Sequence[str],
+    scores: NDArray[np.floating[Any]],
+    truth: NDArray[np.bool_],
+) -> Applied:
+    """Apply a stored point to the scores [rows] of the model that it was chosen with.
+
+    Raises:
+        EvaluationError: the scores are another model's.
+    """
+    counts, warning = applied(stored.for_model(model_sha256), scores, truth)
+    same = tuning_sha256(scan_ids, truth.tolist(), scores.tolist()) == stored.tuning_sha256
+    warnings = (CHOSEN_HERE if same else "", stored.point.why_not, warning)
+    return Applied(counts, tuple(sentence for sentence in warnings if sentence))
+
+
+def store(
+    task: str,
+    point: Point,
+    *,
+    scan_ids: Sequence[str],
+    scores: NDArray[np.floating[Any]],
+    truth: NDArray[np.bool_],
+    model_sha256: str,
+    chosen_on: date,
+) -> StoredPoint:
+    """Return a point with all that is kept of it, from the very rows that it was chosen on."""
+    return StoredPoint(
+        task,
+        point,
+        tuning_sha256(scan_ids, truth.tolist(), scores.tolist()),
+        model_sha256,
+        point.counts.total,
+        point.counts.positives,
+        point.counts.negatives,
+        chosen_on,
+        roc(scores, truth).auc,
+        __version__,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """Two thresholds: called from `call_from` on, ruled out below `rule_out_below`; between them nothing is said.
+
+    Where one threshold meets both demands the two are the same and there is nothing between.
+    """
+
+    rule_out_below: float
+    call_from: float
+
+    @property
+    def has_middle(self) -> bool:
+        """Whether some scores are neither."""
+        return self.rule_out_below < self.call_from
+
+
+def bands(high_specificity: Point, high_sensitivity: Point, balanced: Point) -> Bands:
+    """Return the bands of the points of rules A, B and C on the same data; for evaluation, never for the worklist.
+
+    With a good model A's threshold lies below B's: any threshold between them meets both demands, and C's is taken,
+    moved into that range.
+    """
+    low, high = high_specificity.threshold, high_sensitivity.threshold
+    if low > high:
+        return Bands(rule_out_below=high, call_from=low)
+    flag = min(max(balanced.threshold, low), high)
+    return Bands(flag, flag)
+
+
 def expected_cost(counts: Counts, demands: Demands = DEFAULT) -> float:
     """Return the expected cost of a study, a false alarm being 1 (rule E)."""
     missed = demands.prevalence * demands.missed_to_false * (1 - sensitivity(counts))
@@ -206,11 +294,18 @@ def _why_not(rule: Rule, curve: Roc, threshold: float, demands: Demands) -> str:
         return "No useful point: with this demand nobody would be called."
     if threshold <= curve.thresholds[-1]:
         return "No useful point: with this demand everybody would be called."
-    if curve.positives < _fewest(demands.sensitivity if rule is Rule.B else 0.9):
+    positives, negatives = needed(rule, demands)
+    if curve.positives < positives:
         return f"Too few positives ({curve.positives}) to choose a point on."
-    if curve.negatives < _fewest(demands.specificity if rule is Rule.A else 0.9):
+    if curve.negatives < negatives:
         return f"Too few negatives ({curve.negatives}) to choose a point on."
     return ""
+
+
+def needed(rule: Rule, demands: Demands = DEFAULT) -> tuple[float, float]:
+    """Return how many positives and negatives a rule must have to choose a point on; infinite for a share of 1."""
+    positives = _fewest(demands.sensitivity if rule is Rule.B else 0.9)
+    return positives, _fewest(demands.specificity if rule is Rule.A else 0.9)
 
 
 def _fewest(share: float) -> float:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from aicorona_desktop.evaluation.bootstrap import ROUNDS, Interval, percentile_interval, weights_of_rounds
 from aicorona_desktop.evaluation.errors import EvaluationError
 from aicorona_desktop.evaluation.manifest import CLASS_OF_LABEL, CLASSES
-from aicorona_desktop.evaluation.metrics import weighted_auc
+from aicorona_desktop.evaluation.metrics import share_of_pair, weighted_auc
 
 MOST_FOLDS = 5
 REPEATS = 5  # a source of few subjects makes one partition a lottery
@@ -43,12 +43,7 @@ class SourceQuestion:
 
     def scores(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return p(positive | one of the two) for probabilities [rows, 3] (paper-spec 9)."""
-        positive = probabilities[:, _columns(self.positives)].sum(axis=1)
-        negative = probabilities[:, _columns(self.negatives_mean or self.negatives)].sum(axis=1)
-        together = positive + negative
-        halves = np.full(len(together), 0.5)
-        np.divide(positive, together, out=halves, where=together > 0)
-        return halves
+        return share_of_pair(probabilities, _columns(self.positives), _columns(self.negatives_mean or self.negatives))
 
 
 PAPER_QUESTIONS = (

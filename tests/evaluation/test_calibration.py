@@ -9,12 +9,14 @@ from scipy.special import softmax
 from aicorona_desktop.evaluation.calibration import (
     brier,
     brier_of_classes,
+    brier_parts,
     expected_calibration_error,
     fit_temperature,
     log_loss,
     reliability,
 )
 from aicorona_desktop.evaluation.errors import EvaluationError
+from aicorona_desktop.evaluation.intervals import proportion
 
 
 def _drawn(rows: int, temperature: float) -> tuple[np.ndarray, list[tuple[int, ...]]]:
@@ -71,6 +73,33 @@ def test_the_brier_score_is_scikit_learns():
 
     assert brier(scores, truth) == pytest.approx(sklearn_metrics.brier_score_loss(truth, scores))
     assert brier_of_classes(np.array([[1.0, 0, 0], [0, 0.5, 0.5]]), np.array([0, 1])) == 0.25
+
+
+def test_the_parts_of_the_brier_score_add_up_where_bins_hold_equal_scores():
+    random = np.random.default_rng(7)
+    scores = random.integers(0, 10, 400) / 10 + 0.05
+    truth = random.random(400) < scores
+
+    parts = brier_parts(scores, truth)
+
+    assert parts.reliability - parts.resolution + parts.uncertainty == pytest.approx(brier(scores, truth), abs=1e-12)
+    assert parts.skill == pytest.approx(1 - brier(scores, truth) / parts.uncertainty)
+    assert 0 < parts.skill < 1
+    assert np.isnan(brier_parts(np.array([0.2, 0.4]), np.array([False, False])).skill)
+
+
+def test_the_bins_of_the_diagram_are_scikit_learns_with_an_interval_each():
+    calibration = pytest.importorskip("sklearn.calibration")
+    random = np.random.default_rng(1)
+    scores, truth = random.random(300), random.random(300) < 0.4
+
+    bins = reliability(scores, truth)
+
+    shares, means = calibration.calibration_curve(truth, scores, n_bins=10)
+    assert [one.share_positive for one in bins] == pytest.approx(shares.tolist())
+    assert [one.mean_score for one in bins] == pytest.approx(means.tolist())
+    assert sum(one.positives for one in bins) == truth.sum()
+    assert bins[0].share() == proportion(bins[0].positives, bins[0].rows)
 
 
 def test_calibration_error_is_the_gap_weighed_by_rows():

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from scipy.stats import beta, binomtest
 
 from aicorona_desktop.evaluation.bootstrap import Interval
 from aicorona_desktop.evaluation.intervals import THREE_SIGMA_LEVEL, Method, proportion, shown
@@ -59,6 +62,26 @@ def test_the_methods_are_those_of_statsmodels():
         assert (found.low, found.high) == pytest.approx(statsmodels.proportion_confint(37, 41, method=name), abs=1e-9)
 
 
+@settings(max_examples=40, deadline=None)
+@given(some.integers(0, 300), some.integers(1, 300), some.sampled_from([0.68, 0.95, THREE_SIGMA_LEVEL]))
+def test_the_methods_are_those_of_scipy(successes, total, level):
+    successes = min(successes, total)
+    tail = (1 - level) / 2
+    ends = {
+        Method.JEFFREYS: beta(successes + 0.5, total - successes + 0.5),
+        Method.FLAT: beta(successes + 1, total - successes + 1),
+    }
+    for method, posterior in ends.items():
+        found = proportion(successes, total, level, method)
+        edges = method is Method.JEFFREYS
+        assert found.low == pytest.approx(0 if edges and successes == 0 else posterior.ppf(tail), abs=1e-9)
+        assert found.high == pytest.approx(1 if edges and successes == total else posterior.ppf(1 - tail), abs=1e-9)
+    for method, name in {Method.CLOPPER_PEARSON: "exact", Method.WILSON: "wilson"}.items():
+        theirs = binomtest(successes, total).proportion_ci(level, name)
+        found = proportion(successes, total, level, method)
+        assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
 def test_nothing_of_nothing_has_no_interval():
     found = proportion(0, 0)
 
@@ -75,3 +98,4 @@ def test_more_than_all_is_no_proportion():
 def test_tables_show_three_digits_and_the_ends():
     assert shown(proportion(139, 143)) == "0.972 (0.935 to 0.990)"
     assert shown(Interval(1.0, math.nan, math.nan)) == "1.000"
+    assert shown(Interval(math.inf, 16.4, math.inf), 1) == "∞ (16.4 to ∞)"
