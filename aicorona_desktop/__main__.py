@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aicorona_desktop.app.services import Wishes
 
-CHILDREN = ("aicorona_desktop.dicom.child", "aicorona_desktop.model.scorer")
+CHILDREN = (
+    *("aicorona_desktop.dicom.child", "aicorona_desktop.model.scorer", "aicorona_desktop.receive"),
+    "aicorona_desktop.evaluation.archive.worker",
+)
 
 
 def main() -> int:

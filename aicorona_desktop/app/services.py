@@ -8,19 +8,26 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aicorona_desktop.app.backups import Backups
+from aicorona_desktop.app.receiving import Receiving
+from aicorona_desktop.app.reconciling import read_what_a_backup_lacks
+from aicorona_desktop.app.storage import Retention, RoomyDisk, cache_beside, originals_beside
+from aicorona_desktop.app.volume_cache import VolumeCache
 from aicorona_desktop.core.errors import AicoronaError
-from aicorona_desktop.core.events import Event
+from aicorona_desktop.core.events import Event, ReceiverChanged
 from aicorona_desktop.core.places import data_dir
 from aicorona_desktop.core.scratch import scratch_folder
 from aicorona_desktop.core.settings import Settings
+from aicorona_desktop.core.sources import SourceKind, WatchedSource
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.history.connection import IN_USE
-from aicorona_desktop.history.store import History, HistoryError
-from aicorona_desktop.intake.keeping import Spool
+from aicorona_desktop.history.store import History, HistoryError, utc_now
+from aicorona_desktop.intake.originals import Originals
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.pack import Pack, default_pack, load_pack
 from aicorona_desktop.triage.engine import Engine
 from aicorona_desktop.triage.maps import MapStore
+from aicorona_desktop.triage.operating_point import OperatingPoints
 
 HISTORY_NAME = "history.sqlite"
 ANOTHER_COPY = "Another copy of the program has the history open. This one is for reading only."
@@ -50,7 +57,10 @@ class Running:
 
     `history` is open for writing, from any thread, beside the engine. Where another program writes it, or a newer
     one has written it, it is open for reading only: `reader_only` says why in one sentence, and there is no engine.
-    `settings` are those of the start; `place` is the history's file.
+    `settings` are those of the start; `place` is the history's file. `receiving` is the DICOM receiver, off unless the
+    settings say otherwise, `backups` the daily ones, `retention` removes our copies by the rules of the site; all
+    three None where the history is open for reading only. `volumes` are the decoded slices that are kept.
+    `points` says which operating point holds, for everybody.
     """
 
     engine: Engine | None
@@ -60,6 +70,11 @@ class Running:
     settings: Settings
     place: Path
     reader_only: str = ""
+    receiving: Receiving | None = None
+    backups: Backups | None = None
+    volumes: VolumeCache = field(default_factory=lambda: VolumeCache(None))
+    retention: Retention | None = None
+    points: OperatingPoints = field(kw_only=True)
 
 
 def chosen_pack(folder: Path | None) -> Pack:
@@ -92,7 +107,10 @@ def running_engine(wishes: Wishes, listener: Callable[[Event], None], told: Call
             history.backup()
         # A history that is kept has its maps beside it, so that the window can show them.
         maps = maps_beside(place) if wishes.kept else None
-        yield _started(stack, wishes, pack, history, listener=listener, maps=maps, resident=False)
+        originals = _originals(history)
+        yield _started(
+            *(stack, wishes, pack, history), listener=listener, maps=maps, originals=originals, resident=False
+        )
 
 
 @contextmanager
@@ -119,17 +137,52 @@ def running(wishes: Wishes, listener: Callable[[Event], None], told: Callable[[s
         _tell_opening(history, told)
         maps = maps_beside(place)
         if reader_only:
-            yield Running(None, history, pack, maps, settings, place, reader_only)
+            points = OperatingPoints(history, pack, lambda: "", utc_now)
+            yield Running(None, history, pack, maps, settings, place, reader_only, points=points)
             return
         _tell_imports_cut_off(history, told)
-        engine = _started(stack, wishes, pack, history, listener=listener, maps=maps, resident=True)
+        volumes = cache_beside(place, settings.cache_gb)
+        volumes.sweep()
+        originals = _originals(history)
+        engine = _started(
+            *(stack, wishes, pack, history),
+            listener=listener,
+            maps=maps,
+            originals=originals,
+            resident=True,
+            volumes=volumes,
+        )
         engine.resume()
-        if history.backup_is_due and wishes.kept:
-            engine.back_up(told)
+        read_what_a_backup_lacks(engine, history)
+        backups = Backups(history, told, settings.backup_also_to)
+        stack.callback(backups.close)
+        if wishes.kept:
+            backups.start()
         for folder in settings.watched:
             engine.watch(folder)
+        receiving = Receiving(history, lambda state: listener(ReceiverChanged(state)))
+        stack.callback(receiving.close)
+        take_received(engine, receiving, settings)
+        retention = Retention(history, volumes, settings.retention, told, originals=originals)
+        stack.callback(retention.close)
+        retention.start()
         stack.enter_context(_collecting_quietly())
-        yield Running(engine, history, pack, maps, settings, place)
+        yield Running(
+            *(engine, history, pack, maps, settings, place),
+            receiving=receiving,
+            backups=backups,
+            volumes=volumes,
+            retention=retention,
+            points=engine.points,
+        )
+
+
+def take_received(engine: Engine, receiving: Receiving, settings: Settings) -> None:
+    """Have the receiver as the settings say, and the engine take what is in the inbox, also what came before."""
+    receiving.change(settings.receiver)
+    if settings.receiver.on or receiving.inbox.is_dir():
+        receiving.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
+        engine.watch(WatchedSource(receiving.inbox, "DICOM receiver", kind=SourceKind.RECEIVER))
 
 
 @contextmanager
@@ -181,7 +234,9 @@ def _started(
     *,
     listener: Callable[[Event], None],
     maps: MapStore | None,
+    originals: Originals,
     resident: bool,
+    volumes: VolumeCache | None = None,
 ) -> Engine:
     settings = wishes.settings
     provider = settings.provider if resident and wishes.provider == "auto" else wishes.provider
@@ -191,15 +246,20 @@ def _started(
         reader=reader,
         scorer=scorer,
         history=history,
-        spool=Spool(history.path.with_name(f"{history.path.name}.files")),
+        spool=originals,
         settings=settings,
         listener=listener,
         maps=maps,
         resident=resident,
+        free_space=None if volumes is None else RoomyDisk(history.path.parent, volumes),
     )
     engine.start()
     stack.callback(engine.stop)
     return engine
+
+
+def _originals(history: History) -> Originals:
+    return Originals(originals_beside(history.path), history.intend_copies)
 
 
 def _place(wishes: Wishes, stack: ExitStack) -> Path:

@@ -9,15 +9,18 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aicorona_desktop.app.volume_cache import ShownSlice, VolumeCache, VolumeWriting
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.files import FileRef
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.headers import Header, Vector
+from aicorona_desktop.core.retention import Step
 from aicorona_desktop.core.score import Score
 from aicorona_desktop.core.study import Instance, LeftOut, Series, Study
 from aicorona_desktop.dicom.client import Reader
@@ -26,32 +29,15 @@ from aicorona_desktop.dicom.protocol import SliceShown
 from aicorona_desktop.dicom.series import studies_of
 from aicorona_desktop.dicom.volume import is_standard, standard_spacing_mm, to_standard_orientation
 from aicorona_desktop.history.store import History, HistoryError, StoredResult
-from aicorona_desktop.history.values import IdentityChoice
 from aicorona_desktop.intake.opening import read_again
-from aicorona_desktop.triage.identities import settled
+from aicorona_desktop.triage.identities import as_chosen
+from aicorona_desktop.triage.versions import NOT_A_VERSION
 
 Pixels = NDArray[np.int16] | Finding
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ShownSlice:
-    """One slice in standard orientation: `pixels` int16 [rows, columns] in HU, and what lies over them.
-
-    `overlay` is uint8 [rows, bytes], one bit a pixel as `np.packbits` puts them, None where nothing lies over the
-    slice; `overlay_left_out` says that there is more which could not be read.
-    """
-
-    pixels: NDArray[np.int16]
-    overlay: NDArray[np.uint8] | None = None
-    overlay_left_out: Finding | None = None
-
-    @property
-    def overlay_bits(self) -> NDArray[np.bool_] | None:
-        """The overlay unpacked, bool [rows, columns]."""
-        if self.overlay is None:
-            return None
-        return np.unpackbits(self.overlay, axis=1, count=self.pixels.shape[1]).view(np.bool_)
-
+MOST_READ_AGAIN = 8
+"""A series is kept although the viewer had so many of its slices already; they are read again."""
 
 STUDIES_KEPT = 8
 """Headers of this many studies are kept: going back to one asks the disk for nothing but pixels."""
@@ -167,8 +153,10 @@ class StudyReader:
     All methods raise ReaderError when no reader process can be started.
     """
 
-    def __init__(self, make_reader: Callable[[], Reader] = Reader) -> None:
+    def __init__(self, make_reader: Callable[[], Reader] = Reader, volumes: VolumeCache | None = None) -> None:
+        """`volumes` keeps what was decoded for the next look; None keeps nothing beyond this object."""
         self._make_reader = make_reader
+        self._volumes = volumes or VolumeCache(None)
         self._reader: Reader | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -235,8 +223,10 @@ class StudyReader:
         """
         left_out = history.left_out(study_instance_uid)
         refused = {one.file.location: one.finding for one in left_out if one.finding.outcome is Outcome.REFUSED}
-        known = {one.location: one for one in history.files(study_instance_uid)}
-        known |= {one.file.location: one.file for one in left_out if one.file.location not in refused}
+        # By bytes as well: two versions of one file, of which we have copies, lie at the same place.
+        known = {(one.location, one.sha256): one for one in history.files(study_instance_uid)}
+        readable = (one.file for one in left_out if one.file.location not in refused)
+        known |= {(one.location, one.sha256): one for one in readable}
         self._examine(study_instance_uid, tuple(known.values()), stop)
         instances: list[Instance] = []
         lost: list[LeftOut] = [one for one in left_out if one.file.location in refused]
@@ -246,8 +236,12 @@ class StudyReader:
                 lost.append(LeftOut(file, examined, study_instance_uid=study_instance_uid))
             else:
                 instances.extend(one for one in examined if one.header.study_instance_uid == study_instance_uid)
-        choice = history.identity_choice(study_instance_uid)
-        return _viewed(study_instance_uid, instances, tuple(lost), _result(history, study_instance_uid), choice)
+        study = next((one for one in studies_of(instances) if one.study_instance_uid == study_instance_uid), None)
+        chosen = None if study is None else as_chosen(study, history)
+        shown = _viewed(study_instance_uid, chosen, tuple(lost), _result(history, study_instance_uid))
+        if shown is None:
+            raise ViewingError(_why_removed(history, study_instance_uid) or _why_nothing(tuple(lost)))
+        return shown
 
     def slices(
         self, series: ViewedSeries, order: Iterable[int], stop: Callable[[], bool] = lambda: False
@@ -272,7 +266,55 @@ class StudyReader:
     def shown_slices(
         self, series: ViewedSeries, order: Iterable[int], stop: Callable[[], bool] = lambda: False
     ) -> Iterator[tuple[int, ShownSlice | Finding]]:
-        """Yield slices as `slices` does, with the overlays that come with them."""
+        """Yield slices as `slices` does, with the overlays that come with them; from the cache where they are kept.
+
+        A series that was read to its end is kept from then on.
+        """
+        uid, rest = series.header.study_instance_uid, iter(order)
+        volume = self._volumes.volume(uid, series.instances)
+        if volume is not None:
+            with volume:
+                for index in rest:
+                    if stop():
+                        return
+                    kept = volume.slice(index)
+                    if kept is None:  # damaged: it is gone by now, and the rest is read from the files
+                        rest = chain((index,), rest)
+                        break
+                    yield index, kept
+                else:
+                    return
+        yield from self._decoded(series, rest, stop)
+
+    def _decoded(
+        self, series: ViewedSeries, order: Iterable[int], stop: Callable[[], bool]
+    ) -> Iterator[tuple[int, ShownSlice | Finding]]:
+        """Yield slices from their files, and keep them once all have come; what is cut short leaves nothing."""
+        uid = series.header.study_instance_uid
+        writing = self._volumes.writing(uid, series.instances, series.size_bytes)
+        try:
+            for index, shown in self._from_files(series, order, stop):
+                if writing is not None and isinstance(shown, ShownSlice):
+                    writing.add(index, shown)
+                yield index, shown
+            if writing is not None and not stop():
+                self._complete(series, writing, stop)
+        finally:
+            if writing is not None:
+                writing.give_up()
+
+    def _complete(self, series: ViewedSeries, writing: VolumeWriting, stop: Callable[[], bool]) -> None:
+        """Read the few slices that the viewer had already, such as the first look, so that the series is whole."""
+        missing = writing.missing
+        if len(missing) <= MOST_READ_AGAIN:
+            for index, shown in self._from_files(series, missing, stop):
+                if isinstance(shown, ShownSlice):
+                    writing.add(index, shown)
+            writing.finish()
+
+    def _from_files(
+        self, series: ViewedSeries, order: Iterable[int], stop: Callable[[], bool]
+    ) -> Iterator[tuple[int, ShownSlice | Finding]]:
         broken: list[tuple[int, Finding]] = []
         for index, _, answer in self._reading().show_slices(_items(series, order, stop, broken)):
             yield from _drained(broken)
@@ -294,6 +336,7 @@ class StudyReader:
 
     def _examine(self, uid: str, files: tuple[FileRef, ...], stop: Callable[[], bool]) -> None:
         """Examine the files whose headers aren't at hand."""
+        self._take_kept(uid, files)
         new = [file for file in files if (file.location, file.sha256) not in self._examined]
 
         def items() -> Iterator[tuple[FileRef, bytes, str]]:
@@ -311,8 +354,32 @@ class StudyReader:
         for file, examined in self._reading().examine_all(items()):
             answer = examined.finding or tuple(Instance(file, header) for header in examined.headers)
             self._examined[file.location, file.sha256] = answer
+        if new and not gone and not stop():
+            self._keep(uid, files)
         self._examined |= gone  # asked again with the next opening: a medium may come back
         self._remember(uid, tuple((file.location, file.sha256) for file in files), gone)
+
+    def _take_kept(self, uid: str, files: tuple[FileRef, ...]) -> None:
+        """Take over what the reader said of these very files at an earlier look."""
+        if all((file.location, file.sha256) in self._examined for file in files):
+            return
+        kept = self._volumes.examined(uid, [file.sha256 for file in files]) or {}
+        for file in files:
+            answer = kept.get(file.sha256)
+            if answer is not None:
+                self._examined[file.location, file.sha256] = (
+                    answer if isinstance(answer, Finding) else tuple(Instance(file, header) for header in answer)
+                )
+
+    def _keep(self, uid: str, files: tuple[FileRef, ...]) -> None:
+        found = {file.sha256: self._examined.get((file.location, file.sha256)) for file in files}
+        plain = {
+            sha256: answer if isinstance(answer, Finding) else tuple(one.header for one in answer)
+            for sha256, answer in found.items()
+            if answer is not None
+        }
+        if len(plain) == len(found):
+            self._volumes.keep_examined(uid, plain)
 
     def _remember(self, uid: str, keys: tuple[tuple[str, str], ...], gone: dict[tuple[str, str], Finding]) -> None:
         self._known.pop(uid, None)
@@ -393,20 +460,25 @@ def _result(history: History, study_instance_uid: str) -> StoredResult | None:
 
 
 def _viewed(
-    uid: str,
-    instances: list[Instance],
-    lost: tuple[LeftOut, ...],
-    result: StoredResult | None,
-    choice: IdentityChoice | None,
-) -> ViewedStudy:
-    study = next((settled(one, choice) for one in studies_of(instances) if one.study_instance_uid == uid), None)
+    uid: str, study: Study | None, lost: tuple[LeftOut, ...], result: StoredResult | None
+) -> ViewedStudy | None:
+    """Return a study for the eye; None where there is nothing to see."""
     shown = [] if study is None else [one for series in study.series for one in _series_to_view(series, result)]
     if study is None or not shown:
-        raise ViewingError(_why_nothing(lost))
+        return None
     shown.sort(key=lambda one: (not one.scored, not one.series.instances, -len(one.instances)))
     first, rest = shown[0], shown[1:]
     rest.sort(key=lambda one: (one.series.series_number or 0, one.series_instance_uid))
     return ViewedStudy(uid, study, (first, *rest), lost, result)
+
+
+def _why_removed(history: History, uid: str) -> str:
+    """Return when and by which rule our copies of the images went; "" where they did not."""
+    newest = next(reversed(history.removals(uid)), None)
+    if newest is None or newest.step is not Step.REMOVED:
+        return ""
+    day = newest.at.astimezone().date().isoformat()
+    return f"The images were removed on {day} by the rule of this site ({newest.rule}); its score and answers stay."
 
 
 def _why_nothing(lost: tuple[LeftOut, ...]) -> str:
@@ -419,7 +491,7 @@ def _series_to_view(series: Series, result: StoredResult | None) -> Iterator[Vie
     """Yield the slices of a series, and its readable other images (localizers, reformats) as one of their own."""
     if series.instances:
         yield _series(series, series.instances, result)
-    readable = (one for one in series.left_out if one.finding.reason is not Reason.OTHER_IDENTITY)
+    readable = (one for one in series.left_out if one.finding.reason not in NOT_A_VERSION)
     others = [Instance(one.file, one.header) for one in readable if one.header is not None]
     others = [one for one in others if _has_picture(one.header)]
     if others:

@@ -31,6 +31,7 @@ from aicorona_desktop.dicom.writing import ct_slice, uid_of
 from aicorona_desktop.history.store import History
 from aicorona_desktop.imaging.phantom import Thorax
 from aicorona_desktop.intake.keeping import Spool
+from aicorona_desktop.intake.originals import Originals
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.pack import KnownAnswer, Pack, default_pack
 from aicorona_desktop.model.preprocess import prepare
@@ -113,7 +114,7 @@ class Street:
                 reader=self.reader,
                 scorer=self.scorer,
                 history=history,
-                spool=Spool(place / "files"),
+                spool=Originals(place / "files"),
                 settings=Settings(),
                 listener=self._note,
             )

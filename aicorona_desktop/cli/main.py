@@ -16,12 +16,19 @@ from collections.abc import Callable, Sequence
 from aicorona_desktop import __version__
 from aicorona_desktop.app.services import Wishes
 from aicorona_desktop.cli import (
+    backup,
     bench,
     demo,
+    evaluate,
     heatmap,
+    metrics,
+    predict,
+    receive,
     rescore,
+    score_archive,
     score_images,
     self_check,
+    storage,
     triage,
     watch,
     window,
@@ -35,7 +42,10 @@ from aicorona_desktop.core.scratch import sweep_scratch
 
 log = logging.getLogger(__name__)
 
-COMMANDS = (window, demo, triage, watch, heatmap, score_images, worklist, rescore, self_check, bench)
+COMMANDS = (
+    *(window, demo, triage, watch, receive, heatmap, score_images),
+    *(predict, evaluate, score_archive, worklist, rescore, self_check, metrics, bench, backup, storage),
+)
 WRONG_USE, OUR_FAILURE, STOPPED = 2, 3, 130
 
 

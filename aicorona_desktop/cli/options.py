@@ -13,6 +13,7 @@ from aicorona_desktop.core.places import data_dir
 from aicorona_desktop.core.settings import Settings, SettingsError, load_settings
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.protocol import PROVIDERS
+from aicorona_desktop.model.selection import selected
 
 PRINTED = Path("-")  # --json without a file
 DEVICES = ("auto", *PROVIDERS)
@@ -30,6 +31,25 @@ def new_file(text: str) -> Path:
     if (path.exists() and not path.is_file()) or not os.access(path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"{text!r} can't be written: it is no file, or its folder is closed")
     return path.resolve()  # behind a link: the link stays, its target is written
+
+
+def new_folder(text: str) -> Path:
+    """Return a folder of results, made later or there already; the folder around it must be there."""
+    path = Path(text).resolve()
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no folder")
+    return path
+
+
+def slice_rule(text: str) -> str:
+    """Return the name of a slice rule."""
+    try:
+        selected(1, text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of all, middle(F), top_half, bottom_half") from None
+    return text
 
 
 def pack_folder(text: str) -> Path:

@@ -33,7 +33,9 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "triage", help="score studies below PATH and print the ranked worklist", description=__doc__
     )
-    parser.add_argument("paths", nargs="+", type=some_path, metavar="PATH", help="a file, folder, ZIP archive or disc")
+    parser.add_argument(
+        "paths", nargs="+", type=some_path, metavar="PATH", help="a file, folder, ZIP archive, ISO image or disc"
+    )
     add_json(parser)
     add_model(parser)
     add_history(parser, "keep the results in this history (default: nothing is kept)")
@@ -51,7 +53,7 @@ def triage(paths: Iterable[Path], wishes: Wishes, json_file: Path | None) -> Non
     """Score what lies below the paths, with a progress bar; print the table; write JSON when asked."""
     console = Console()
     with ProgressBar() as bar, running_engine(wishes, bar, tell) as engine:
-        engine.submit(paths)
+        engine.submit(paths, copied=wishes.kept and wishes.settings.copy_files)
         while not engine.wait_until_idle(0.2):
             pass
         raise_failure(engine)

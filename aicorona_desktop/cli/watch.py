@@ -26,6 +26,7 @@ from aicorona_desktop.cli.triage import raise_failure, worklist_of
 from aicorona_desktop.core import events
 from aicorona_desktop.core.rows import Lane, State
 from aicorona_desktop.core.settings import Settings, SettingsError
+from aicorona_desktop.core.sources import WatchedSource
 
 LOOK_AGAIN_S = 30.0
 
@@ -52,7 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     wishes = wishes_of(arguments, kept=True, settings=_settings(arguments))
     console, news = Console(), News()
     with running_engine(wishes, news, tell) as engine:
-        engine.watch(arguments.folder)
+        engine.resume()  # what an earlier run has read is not read again
+        engine.watch(WatchedSource(arguments.folder, copied=wishes.settings.copy_files))
         console.print(f"Watching {arguments.folder} (Ctrl+C stops).", markup=False)
         shown: list[tuple[str, Lane | None, State]] = []
         look_again = 0.0  # time alone moves rows: to overdue, for one

@@ -21,8 +21,9 @@ from aicorona_desktop.cli.options import (
 )
 from aicorona_desktop.cli.report import Facts, give_json, print_removed, print_worklist, study_object
 from aicorona_desktop.core.rows import Row
-from aicorona_desktop.core.settings import Order, Settings
+from aicorona_desktop.core.settings import Order
 from aicorona_desktop.history.store import History
+from aicorona_desktop.triage.operating_point import OperatingPoints
 from aicorona_desktop.triage.ranking import policy_of, rank
 
 
@@ -50,9 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
         settings = replace(settings, order=Order(arguments.order))
     now = datetime.now(UTC)
     with History.open(existing_history(arguments), read_only=True) as history:
+        point = OperatingPoints(history, chosen_pack(None), lambda: "", lambda: now).threshold
+        if settings.order is Order.TWO_BANDS and point is None:
+            raise WrongUseError("Two bands need an operating point: neither the site nor the model pack has one.")
         known = history.rows(read_since=now - timedelta(days=arguments.days))
         rows = [row for row in known if row.removed_at is None]
-        ranked = rank(rows, now, policy_of(settings, _operating_point(settings)))
+        ranked = rank(rows, now, policy_of(settings, point))
         objects = [study_object(row, _facts(history, row)) for row in ranked] if arguments.json is not None else []
     if arguments.json != PRINTED:
         print_worklist(Console(), ranked)
@@ -60,16 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         give_json(arguments.json, objects)
     return 0
-
-
-def _operating_point(settings: Settings) -> float | None:
-    """Return the shipped pack's operating point where the order asks for one; without it there are no two bands."""
-    if settings.order is not Order.TWO_BANDS:
-        return None
-    point = chosen_pack(None).operating_point
-    if point is None:
-        raise WrongUseError("Two bands need an operating point, and the model pack has none.")
-    return point.threshold
 
 
 def _facts(history: History, row: Row) -> Facts:

@@ -32,7 +32,7 @@ def write_file(path: Path, data: bytes, mode: int = 0o666) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        _rename(part, path)
+        rename(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -50,7 +50,8 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _rename(part: Path, path: Path) -> None:
+def rename(part: Path, path: Path) -> None:
+    """Give a whole file its name, patiently: a virus scanner may hold a new one for seconds; raises OSError."""
     for tries_left in reversed(range(RENAME_TRIES)):
         try:
             part.replace(path)

@@ -7,8 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from aicorona_desktop.core.discs import CopyProgress
 from aicorona_desktop.core.findings import Finding, Outcome
 from aicorona_desktop.core.imports import ImportSummary
+from aicorona_desktop.core.receiving import ReceiverState
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.score import Score
 
@@ -23,23 +25,32 @@ class WatchState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WatchedFolder:
-    """A watched folder and since when, aware UTC, it is in this state."""
+    """A watched folder and since when, aware UTC, it is in this state.
+
+    `files` is how many it has given so far, `last_at` when the last of them came; `arriving` how many are seen that
+    are not complete yet.
+    """
 
     folder: Path
     state: WatchState
     since: datetime
+    files: int = 0
+    last_at: datetime | None = None
+    arriving: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class BatchStarted:
     """The files of a batch are being read.
 
-    `number` is what `Engine.submit` gave, `label` what the source is called; `watched`: a watched folder gave them.
+    `number` is what `Engine.submit` gave, `label` what the source is called; `watched`: a watched folder gave them;
+    `disc`: they are copied from a disc at the same time, and `DiscProgress` tells how far that is.
     """
 
     number: int
     label: str
     watched: bool = False
+    disc: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,15 @@ class FilesDone:
 
     number: int
     files: tuple[FileDone, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DiscProgress:
+    """How far the copying of a disc is; told at most five times a second. `number` is that of `Engine.import_disc`."""
+
+    number: int
+    label: str
+    progress: CopyProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +192,13 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiverChanged:
+    """The DICOM receiver was switched, listens, does not, or has taken objects."""
+
+    state: ReceiverState
+
+
+@dataclass(frozen=True, slots=True)
 class EngineFailed:
     """The engine has stopped: nothing more is read or scored until the program starts again."""
 
@@ -182,6 +209,7 @@ Event = (
     BatchStarted
     | Progress
     | FilesDone
+    | DiscProgress
     | ImportDone
     | StudySeen
     | SliceScored
@@ -194,5 +222,6 @@ Event = (
     | SourceLost
     | SourceBack
     | Notice
+    | ReceiverChanged
     | EngineFailed
 )

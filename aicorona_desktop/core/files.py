@@ -12,7 +12,7 @@ class FileRef:
 
     `path` is where to read (a copy of ours for members of archives); `shown` is what a person calls it:
     the path below the source, normalised, control characters replaced. `source` is the folder that was given,
-    or the archive.
+    or the archive. `origin` is where the file was found, when `path` is a copy of ours; None where they are the same.
     `sha256` is lower-case hex of the whole content.
     """
 
@@ -22,11 +22,12 @@ class FileRef:
     mtime_ns: int
     sha256: str
     source: str
+    origin: Path | None = None
 
     @property
     def location(self) -> str:
         """What names this file among all others; see `located`."""
-        return located(self.source, self.shown, self.path)
+        return located(self.source, self.shown, self.origin or self.path)
 
 
 def located(source: str, shown: str, path: Path | None) -> str:

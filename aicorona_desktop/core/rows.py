@@ -37,6 +37,12 @@ class State(StrEnum):
     SUPERSEDED = "superseded"
 
 
+FINAL_STATES = frozenset({State.DONE, State.UNSUITABLE, State.REFUSED, State.IGNORED})
+UNFINISHED_STATES = frozenset(
+    {State.RECEIVED, State.SETTLING, State.CHECKING, State.QUEUED, State.PRELIMINARY, State.RUNNING}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """What the worklist knows of a study; `triage.ranking.rank` fills lane, rank and reason.

@@ -81,6 +81,8 @@ class UserSettings:
     corner_text: str = "all"
     image_overlays: bool = True
     two_line_rows: bool = False
+    ask_for_discs: bool = True
+    ask_for_sticks: bool = True
     last_place: str = "worklist"
     acknowledged: tuple[str, ...] = ()
     layout: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -171,6 +173,8 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "corner_text": _text,
     "image_overlays": _flag,
     "two_line_rows": _flag,
+    "ask_for_discs": _flag,
+    "ask_for_sticks": _flag,
     "last_place": _text,
     "acknowledged": lambda values: tuple(map(_text, values)),
     "layout": _texts_by_name,

@@ -11,9 +11,9 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from types import TracebackType
 from typing import TypeVar, cast
 
@@ -33,6 +33,9 @@ from aicorona_desktop.dicom.protocol import (
     Ask,
     DiscDirectory,
     Examined,
+    ImageFile,
+    ImageListed,
+    ImageNeeds,
     MemberRead,
     NamesRead,
     Picture,
@@ -48,6 +51,9 @@ MIB = 1024 * 1024
 MODULE = "aicorona_desktop.dicom.child"
 TRIES_TO_START = 3
 NOT_STARTED = "The reader process could not be started; reinstall the program, or see the log."
+IMAGE_RANGE_BYTES = MIB
+MOST_RANGES = 64
+MOST_IMAGE_BYTES = 128 * MIB  # of structure: a disc with 20,000 files has about 3
 FILES_BEFORE_A_SPARE = 50  # who reads a handful of files needs no second process
 
 log = logging.getLogger(__name__)
@@ -263,6 +269,25 @@ class Reader:
     def forget_archive(self) -> None:
         """Let go of the bytes of the archive listed last."""
         self._archive, self._archive_loaded = None, False
+
+    def image(self, size: int, read: Callable[[int, int], bytes], sha256: str) -> tuple[ImageFile, ...] | Finding:
+        """List a disc image of so many bytes; `read` gives bytes from an offset, and may raise OSError.
+
+        The reader gets the ranges that it asks for and no others; it is asked anew with each. `sha256` stands for
+        the image in the count of files that stop the reader.
+        """
+        ranges = [(0, read(0, min(size, IMAGE_RANGE_BYTES)))]
+        for _ in range(MOST_RANGES):
+            content = b"".join(data for _, data in ranges)
+            numbers = (size, *chain.from_iterable((offset, len(data)) for offset, data in ranges))
+            value = self._answer(_Request(Ask.IMAGE, content, sha256, (ImageListed, ImageNeeds, Finding), numbers))
+            if not isinstance(value, ImageNeeds):
+                return value if isinstance(value, Finding) else cast("ImageListed", value).files
+            length = min(max(value.length, IMAGE_RANGE_BYTES), size - value.offset)
+            if length <= 0 or len(content) + length > MOST_IMAGE_BYTES:
+                break
+            ranges.append((value.offset, read(value.offset, length)))
+        return Finding(Outcome.REFUSED, Reason.ARCHIVE_TOO_LARGE)
 
     def picture(self, data: bytes, sha256: str) -> NDArray[np.uint8] | NDArray[np.uint16] | Finding:
         """Return a PNG, JPEG or WebP picture as grey values [rows, columns]."""

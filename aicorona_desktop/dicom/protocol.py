@@ -59,6 +59,7 @@ class Ask(IntEnum):
     PART = 7  # bytes of the request that follows
     SHOW = 8  # as READ, with what lies over the pixels
     NAMES = 9  # the patient's name in every set of CHARACTER_SETS
+    IMAGE = 10  # ranges of a disc image, one behind the other; its size, and offset and length of each, as numbers
 
     @property
     def is_of_frames(self) -> bool:
@@ -80,6 +81,8 @@ class Answer(IntEnum):
     PART = 73  # bytes of the answer that follows
     SHOWN = 74
     NAMES = 75
+    IMAGE_LISTED = 76
+    IMAGE_NEEDS = 77
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,38 @@ class ArchiveListed:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFile:
+    """One file in a disc image: what it is called (to be shown, never to be written to) and where its bytes lie.
+
+    `extents` are offset and length in the image, in order. `finding` says why the file is not to be read.
+    """
+
+    name: str
+    extents: tuple[tuple[int, int], ...]
+    finding: Finding | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of the file."""
+        return sum(length for _, length in self.extents)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageListed:
+    """The files of a disc image, folders left out."""
+
+    files: tuple[ImageFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageNeeds:
+    """To list a disc image, this range of it is needed as well."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class MemberRead:
     """The bytes of one member, behind those of the parts before."""
 
@@ -187,6 +222,8 @@ VALUES: dict[Answer, type] = {
     Answer.ARCHIVE: ArchiveListed,
     Answer.MEMBER: MemberRead,
     Answer.PICTURE: Picture,
+    Answer.IMAGE_LISTED: ImageListed,
+    Answer.IMAGE_NEEDS: ImageNeeds,
 }
 KINDS = {value: kind for kind, value in VALUES.items()}
 _ASKS = frozenset(map(int, Ask))
@@ -307,6 +344,12 @@ def _plausible_archive(listed: ArchiveListed) -> bool:
     )
 
 
+def _plausible_image(listed: ImageListed) -> bool:
+    return len(listed.files) <= MOST_MEMBERS and all(
+        offset >= 0 and length >= 0 for one in listed.files for offset, length in one.extents
+    )
+
+
 _PLAUSIBLE: dict[type, Callable[[Any], bool]] = {
     Examined: _plausible_examined,
     SliceRead: _plausible_slice,
@@ -314,6 +357,8 @@ _PLAUSIBLE: dict[type, Callable[[Any], bool]] = {
     NamesRead: lambda read: len(read.names) == len(CHARACTER_SETS),
     Picture: _plausible_picture,
     ArchiveListed: _plausible_archive,
+    ImageListed: _plausible_image,
+    ImageNeeds: lambda needs: needs.offset >= 0 and needs.length > 0,
 }
 
 

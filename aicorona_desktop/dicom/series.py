@@ -34,7 +34,7 @@ _COMPUTED = (
     *("MPR", "MIP", "MINIP", "MAX_IP", "MIN_IP", "MAXIMUM", "MINIMUM", "PROJECTION", "REFORMATTED"),
     *("VRT", "SSD", "3D", "CPR", "PERFUSION"),
 )
-_CONFLICT = Finding(Outcome.UNSUITABLE, Reason.UID_CONFLICT)
+_CONFLICT = Finding(Outcome.UNSUITABLE, Reason.UID_CONFLICT, found=1)
 
 
 # --- grouping ----------------------------------------------------------------------------------------------------
@@ -98,6 +98,7 @@ def _study(uid: str, instances: list[Instance], others: list[LeftOut], shares_se
         named[item.series_instance_uid if item.series_instance_uid in by_series else ""].append(item)
     series = [_series(one, members, named[one], conflicts) for one, members in by_series.items()]
     findings = list(_identity_findings(instances, others))
+    findings += _in_conflict(len(conflicts))
     if shares_series:
         findings.append(Finding(Outcome.UNSUITABLE, Reason.SERIES_IN_TWO_STUDIES))
     return Study(uid, tuple(sorted(series, key=_series_order)), tuple(named[""]), merged(findings))
@@ -146,11 +147,15 @@ def _series(uid: str, members: list[Instance], refused: list[LeftOut], conflicts
         series_instance_uid=uid,
         instances=feet_first(instance for one, instance in kept.items() if one not in not_slices),
         left_out=(*left_out, *(_left_out(kept[one], why) for one, why in not_slices.items()), *refused),
-        findings=(_CONFLICT,) if conflicts & kept.keys() else (),
+        findings=_in_conflict(len(conflicts & kept.keys())),
         duplicates=tuple(duplicates),
         series_number=shown.series_number,
         description=shown.series_description,
     )
+
+
+def _in_conflict(images: int) -> tuple[Finding, ...]:
+    return (Finding(Outcome.UNSUITABLE, Reason.UID_CONFLICT, found=images),) if images else ()
 
 
 def _left_out(instance: Instance, finding: Finding) -> LeftOut:

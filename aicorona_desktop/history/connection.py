@@ -20,7 +20,8 @@ else:
 APPLICATION_ID = 0x41494348  # "AICH", in the header of the file
 BUSY_TIMEOUT_S = 5.0
 PRAGMAS = (
-    "PRAGMA synchronous=FULL",
+    # FULL leaves the folder unflushed after the journal has gone: a power cut brings it back, and undoes the commit.
+    "PRAGMA synchronous=EXTRA",
     "PRAGMA foreign_keys=ON",
     "PRAGMA trusted_schema=OFF",
     "PRAGMA cell_size_check=ON",

@@ -53,6 +53,7 @@ class Ledger:
         self._one_at_a_time = threading.RLock()
         self._free = FreeSpace(path.parent, measure_free)
         self._audit_file = AuditFile(path)
+        self._is_together = False
 
     @classmethod
     def open(
@@ -135,6 +136,10 @@ class Ledger:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Give the connection inside one transaction: all of it is on the disk, or nothing is."""
         with self._one_at_a_time:
+            if self._is_together:
+                with self._part() as connection:
+                    yield connection
+                return
             self._require_writable()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -148,6 +153,39 @@ class Ledger:
                     raise
             except (sqlite3.Error, OSError) as error:
                 raise HistoryError(NOT_WRITTEN) from error
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let everything that is written inside be one transaction: all of it is on the disk at the end, or nothing.
+
+        What breaks inside and is caught there takes nothing else with it. Keep it short: all others wait.
+        """
+        with self._one_at_a_time:
+            if self._is_together:
+                yield
+                return
+            with self._transaction():
+                self._is_together = True
+                try:
+                    yield
+                finally:
+                    self._is_together = False
+
+    @contextmanager
+    def _part(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection for a part of a transaction, which is undone alone where it breaks."""
+        try:
+            self._connection.execute("SAVEPOINT part")
+            try:
+                yield self._connection
+                self._connection.execute("RELEASE part")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK TO part")
+                    self._connection.execute("RELEASE part")
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise HistoryError(NOT_WRITTEN) from error
 
     @contextmanager
     def _study(self, study_instance_uid: str) -> Iterator[tuple[sqlite3.Connection, int]]:

@@ -385,7 +385,168 @@ def m003_identities(connection: sqlite3.Connection) -> None:
         connection.execute(sql)
 
 
-STEPS: tuple[Step, ...] = (m001_tables, m002_for_the_window, m003_identities)
+def m004_search_text(connection: sqlite3.Connection) -> None:
+    """Take the UID of a study out of the words it is found by: a patient's number stands in many a UID."""
+    connection.execute(
+        "WITH found AS (SELECT study.sequence AS study, text, lower(study_instance_uid) AS uid,"
+        " instr(text, lower(study_instance_uid)) AS place"
+        " FROM study_text JOIN study ON study.sequence = study_text.rowid)"
+        " UPDATE study_text SET text = (SELECT substr(text, 1, place - 1) || substr(text, place + length(uid))"
+        " FROM found WHERE found.study = study_text.rowid)"
+        " WHERE rowid IN (SELECT study FROM found WHERE place > 0)"
+    )
+
+
+_VERSIONS_AND_REMOVALS = (
+    # Which of several versions of the same images stands: the place by arrival, from 0; NULL: the study is not scored.
+    # seen is JSON, for each image all SHA-256 that stood side by side; kept which of them stands.
+    """CREATE TABLE version_choice (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        place INTEGER CHECK (place >= 0),
+        kept TEXT NOT NULL,
+        seen TEXT NOT NULL,
+        why TEXT NOT NULL,
+        initials TEXT NOT NULL,
+        takes_back INTEGER UNIQUE REFERENCES version_choice(sequence),
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX version_choice_study ON version_choice(study)",
+    # What becomes of our copies of a study's files, one row a step; the newest counts. `removing` says what is about
+    # to be done: without a `removed` after it, it is done at the next start.
+    """CREATE TABLE removal (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES study(sequence),
+        step TEXT NOT NULL CHECK (step IN ('marked', 'kept', 'removing', 'removed')),
+        rule TEXT NOT NULL,
+        who TEXT NOT NULL,
+        files INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX removal_study ON removal(study)",
+)
+
+
+def m005_versions_and_removals(connection: sqlite3.Connection) -> None:
+    """Add which version of an image stands, and what became of our copies by the rules of the site."""
+    for sql in _VERSIONS_AND_REMOVALS:
+        connection.execute(sql)
+
+
+_SOURCES = (
+    # Copies that are about to stand; a row goes with the transaction that says whose they are. What is left after a
+    # crash names the copies that nobody knows of.
+    """CREATE TABLE copy_intent (
+        sha256 BLOB PRIMARY KEY CHECK (length(sha256) = 32),
+        at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    # Every place where a content was found, while instance.path and refusal.path lead to our copy.
+    """CREATE TABLE file_origin (
+        sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+        path BLOB NOT NULL,
+        source INTEGER NOT NULL REFERENCES source(id),
+        shown TEXT NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (sha256, path)
+    ) STRICT, WITHOUT ROWID""",
+    "ALTER TABLE instance ADD COLUMN origin BLOB",
+    "ALTER TABLE refusal ADD COLUMN origin BLOB",
+    "CREATE INDEX instance_sha256 ON instance(sha256)",
+    "CREATE INDEX refusal_sha256 ON refusal(sha256)",
+    """CREATE TABLE watched_folder (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        path BLOB NOT NULL UNIQUE,
+        files INTEGER NOT NULL DEFAULT 0,
+        last_at TEXT
+    ) STRICT""",
+    # The manifest: each file of a watched folder by the version that was read; path is below the folder.
+    """CREATE TABLE taken (
+        folder INTEGER NOT NULL REFERENCES watched_folder(id),
+        path BLOB NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        file_number TEXT NOT NULL,
+        sha256 BLOB,
+        code TEXT NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (folder, path)
+    ) STRICT, WITHOUT ROWID""",
+)
+
+
+def m006_sources(connection: sqlite3.Connection) -> None:
+    """Add where copies were found, which are about to stand, and what each watched folder has given."""
+    for sql in _SOURCES:
+        connection.execute(sql)
+
+
+_READER_STUDIES = (
+    # Laid down once; design is JSON of app.reader_study_files.
+    """CREATE TABLE reader_study (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL,
+        design TEXT NOT NULL,
+        initials TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT""",
+    # Everything that happened, in its order; the state of a study is what follows from it.
+    """CREATE TABLE reader_study_event (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        study INTEGER NOT NULL REFERENCES reader_study(sequence),
+        kind TEXT NOT NULL,
+        reader TEXT NOT NULL,
+        session INTEGER NOT NULL CHECK (session IN (0, 1, 2)),
+        case_code TEXT NOT NULL,
+        details TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX reader_study_event_study ON reader_study_event(study)",
+)
+
+
+def m011_reader_studies(connection: sqlite3.Connection) -> None:
+    """Add reader studies."""
+    for sql in _READER_STUDIES:
+        connection.execute(sql)
+
+
+_VERIFICATIONS = (
+    # A run of the kit over known studies; labels is JSON, Study Instance UID to class. What it gave lies in a history
+    # of its own, so that these studies never stand in the clinic's list.
+    """CREATE TABLE verification_run (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        folder TEXT NOT NULL,
+        pack_sha256 TEXT NOT NULL REFERENCES pack(sha256),
+        labels TEXT NOT NULL,
+        initials TEXT NOT NULL,
+        at TEXT NOT NULL,
+        ended_at TEXT
+    ) STRICT""",
+    "ALTER TABLE site_verification ADD COLUMN run INTEGER REFERENCES verification_run(sequence)",
+    "ALTER TABLE site_verification ADD COLUMN name TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE site_verification ADD COLUMN why TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE site_verification ADD COLUMN certificate TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE site_verification ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1))",
+)
+
+
+def m010_verifications(connection: sqlite3.Connection) -> None:
+    """Add runs over known studies, and who set the operating point of the site, and why."""
+    for sql in _VERIFICATIONS:
+        connection.execute(sql)
+
+
+STEPS: tuple[Step, ...] = (
+    m001_tables,
+    m002_for_the_window,
+    m003_identities,
+    m004_search_text,
+    m005_versions_and_removals,
+    m006_sources,
+    m011_reader_studies,
+    m010_verifications,
+)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

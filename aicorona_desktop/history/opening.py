@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from aicorona_desktop import __version__
+from aicorona_desktop.core.drives import is_on_network
 from aicorona_desktop.core.space import FLOOR_WRITE_BYTES
 from aicorona_desktop.history import backup, migrations, standing
 from aicorona_desktop.history.connection import (
@@ -27,7 +28,6 @@ from aicorona_desktop.history.connection import (
     one_number,
     open_file,
 )
-from aicorona_desktop.history.drives import is_on_network
 from aicorona_desktop.history.values import time_text
 
 NEWER = "The history was written by a newer version of this program; it is opened for reading only, nothing is scored."

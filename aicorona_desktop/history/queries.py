@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +23,6 @@ from aicorona_desktop.history.values import (
     RESULT_FIELDS,
     AuditEntry,
     Page,
-    SiteVerification,
     StateChange,
     StoredResult,
     finding_of,
@@ -130,20 +130,32 @@ def page(connection: sqlite3.Connection, after_key: int | None, limit: int, wher
     return Page(rows_of(connection, numbers), numbers[-1] if len(numbers) == limit else None)
 
 
+_PART_OF_UID = re.compile(r"[0-9]*\.[0-9.]+|[0-9]+\.")
+
+
 def text_condition(text: str) -> tuple[str, Values]:
     """Return the condition on `study.sequence` that names and numbers hold every word of a text, and its values.
 
     Words of three letters or more are found by the index; shorter ones, common in Chinese names, by looking
-    through the texts that are left. A text without words finds nothing.
+    through the texts that are left. A text without words finds nothing. What looks like a part of a UID is also
+    looked for in the UID of the study, and only that: nearly every short number stands somewhere in some UID.
     """
     words = folded(text.replace("\0", " ")).split()
     if not words:
         return "0", ()
+    named, values = _naming_condition(words)
+    if len(words) == 1 and _PART_OF_UID.fullmatch(words[0]):
+        of_uid = "SELECT sequence FROM study WHERE instr(study_instance_uid, ?)"
+        return f"(sequence IN ({of_uid}) OR {named})", (words[0], *values)
+    return named, values
+
+
+def _naming_condition(words: Sequence[str]) -> tuple[str, Values]:
     long = " ".join('"' + word.replace('"', '""') + '"' for word in words if len(word) >= 3)
     short = [word for word in words if len(word) < 3]
     conditions = ["study_text MATCH ?"] * bool(long) + ["instr(text, ?)"] * len(short)
     sql = f"sequence IN (SELECT rowid FROM study_text WHERE {' AND '.join(conditions)})"  # noqa: S608 - our own names
-    return sql, ([long] if long else []) + short
+    return sql, (*([long] if long else []), *short)
 
 
 def search(connection: sqlite3.Connection, text: str, limit: int) -> tuple[Row, ...]:
@@ -340,6 +352,7 @@ def _file(found: sqlite3.Row) -> FileRef:
         mtime_ns=found["mtime_ns"],
         sha256=found["sha256"].hex(),
         source=found["source_shown"],
+        origin=None if found["origin"] is None else Path(os.fsdecode(found["origin"])),
     )
 
 
@@ -365,17 +378,6 @@ def setting(connection: sqlite3.Connection, key: str) -> str | None:
     return str(found[0]) if found else None
 
 
-def site_verification(connection: sqlite3.Connection, pack_sha256: str) -> SiteVerification | None:
-    """Return the newest verification of a pack at this site, or None."""
-    found = connection.execute(
-        "SELECT * FROM site_verification WHERE pack_sha256 = ? ORDER BY sequence DESC LIMIT 1", (pack_sha256,)
-    ).fetchone()
-    if found is None:
-        return None
-    fields = {name: found[name] for name in found.keys() if name not in ("sequence", "at")}  # noqa: SIM118 - no dict
-    return SiteVerification(**fields, at=datetime.fromisoformat(found["at"]))
-
-
 def broken_audit_row(connection: sqlite3.Connection) -> int | None:
     """Return the number of the first audit row that was changed, or follows a removed one; None when all hold."""
     return first_break(
@@ -399,3 +401,9 @@ def audit_of(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[A
 
 def _audit_values(found: sqlite3.Row) -> list[Plain]:
     return [found[name] for name in AUDIT_FIELDS]
+
+
+def known_sha256s(connection: sqlite3.Connection) -> frozenset[str]:
+    """Return the SHA-256 of every file that the history knows, read or left out."""
+    found = connection.execute("SELECT sha256 FROM instance UNION SELECT sha256 FROM refusal")
+    return frozenset(row[0].hex() for row in found)

@@ -19,10 +19,8 @@ from aicorona_desktop.history.connection import StudyError
 from aicorona_desktop.history.values import (
     AUDIT_FIELDS,
     RESULT_FIELDS,
-    SiteVerification,
     findings_text,
     folded,
-    time_text,
 )
 
 OUTCOMES = frozenset({State.UNSUITABLE, State.REFUSED, State.IGNORED, State.FAILED})
@@ -191,8 +189,12 @@ def _search_text(study: sqlite3.Row) -> str:
     names = [study["patient_name"], *filter(None, [study["name_read_as"]])]
     # A family and a given name are also found when typed as one word, as Chinese names are.
     texts = [text for name in names for text in (name, name.replace("^", ""))]
-    keys = ("study_instance_uid", "patient_id", "accession_number", "study_id", "study_description")
+    keys = ("patient_id", "accession_number", "study_id", "study_description")
     return " ".join(folded(text) for text in (*texts, *(study[key] for key in keys)))
+
+
+# A copy of ours stays what a row leads to, also when the same bytes are read in place later.
+_KEEPS = "instance.origin IS NOT NULL AND excluded.origin IS NULL"
 
 
 def _record_series(
@@ -211,16 +213,26 @@ def _record_series(
     found = connection.execute("SELECT sequence FROM series WHERE study = ? AND series_instance_uid = ?", (study, uid))
     number = int(found.fetchone()[0])
     connection.executemany(
-        "INSERT INTO instance (series, identity, sha256, path, shown, source, size_bytes, mtime_ns, received_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (identity, sha256) DO UPDATE SET series = excluded.series,"
-        " path = excluded.path, shown = excluded.shown, source = excluded.source, mtime_ns = excluded.mtime_ns"
-        " WHERE (series, path, source) IS NOT (excluded.series, excluded.path, excluded.source)",
+        "INSERT INTO instance (series, identity, sha256, path, shown, source, size_bytes, mtime_ns, origin,"
+        " received_at)"
+        # A version of an image that was left out until now arrived when it was left out.
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce((SELECT min(recorded_at) FROM refusal"
+        " WHERE refusal.study = ? AND refusal.sha256 = ?), ?))"
+        " ON CONFLICT (identity, sha256) DO UPDATE SET series = excluded.series,"
+        " path = iif(keeps, path, excluded.path), shown = iif(keeps, shown, excluded.shown),"
+        " source = iif(keeps, source, excluded.source), mtime_ns = iif(keeps, mtime_ns, excluded.mtime_ns),"
+        " origin = iif(keeps, origin, excluded.origin)"
+        " WHERE (series, path, source) IS NOT (excluded.series, excluded.path, excluded.source)".replace(
+            "keeps", _KEEPS
+        ),
         [
             (
                 number,
                 text_of(one.identity),
                 bytes.fromhex(one.file.sha256),
                 *_file_values(connection, one.file, sources, at),
+                study,
+                bytes.fromhex(one.file.sha256),
                 at,
             )
             for one in series.instances
@@ -228,11 +240,14 @@ def _record_series(
     )
 
 
+_BY_CHOICE = (Reason.OTHER_IDENTITY.code, Reason.OTHER_VERSION_CHOSEN.code, Reason.UID_CONFLICT.code)
+
+
 def _count_in(connection: sqlite3.Connection, study: int, series: Series) -> None:
-    """Let go of the note that a slice carries another identity, where another choice has made it one of the study."""
+    """Let go of the note that a slice is left out by a choice, where another choice has made it one of the study."""
     connection.executemany(
-        "DELETE FROM refusal WHERE study = ? AND sha256 = ? AND code = ?",
-        [(study, bytes.fromhex(one.file.sha256), Reason.OTHER_IDENTITY.code) for one in series.instances],
+        "DELETE FROM refusal WHERE study = ? AND sha256 = ? AND code IN (?, ?, ?)",
+        [(study, bytes.fromhex(one.file.sha256), *_BY_CHOICE) for one in series.instances],
     )
 
 
@@ -256,7 +271,7 @@ def _series_facts(header: Header | None) -> dict[str, object]:
 def _record_left_out(
     connection: sqlite3.Connection, study: int, one: LeftOut, sources: dict[str, int], at: str
 ) -> None:
-    path, shown, source, size_bytes, mtime_ns = _file_values(connection, one.file, sources, at)
+    path, shown, source, size_bytes, mtime_ns, origin = _file_values(connection, one.file, sources, at)
     values: dict[str, object] = {
         "study": study,
         "series_instance_uid": text_of(one.series_instance_uid),
@@ -271,20 +286,22 @@ def _record_left_out(
         "source": source,
         "size_bytes": size_bytes,
         "mtime_ns": mtime_ns,
+        "origin": origin,
         "recorded_at": at,
     }
-    newer = ("path", "shown", "source", "outcome", "found", "needed", "name")
+    newer = ("path", "shown", "source", "origin", "outcome", "found", "needed", "name")
     changes = ", ".join(f"{name} = excluded.{name}" for name in newer)
     insert(connection, "refusal", values, f"ON CONFLICT (study, sha256, code) DO UPDATE SET {changes}")
 
 
 def _file_values(
     connection: sqlite3.Connection, file: FileRef, sources: dict[str, int], at: str
-) -> tuple[bytes, str, int, int, int]:
+) -> tuple[bytes, str, int, int, int, bytes | None]:
     if file.source not in sources:
         sources[file.source] = source_number(connection, file.source, "", at)
     # Bytes: a name on a Linux disk need not be text.
-    return os.fsencode(file.path), text_of(file.shown), sources[file.source], file.size_bytes, file.mtime_ns
+    origin = None if file.origin is None else os.fsencode(file.origin)
+    return os.fsencode(file.path), text_of(file.shown), sources[file.source], file.size_bytes, file.mtime_ns, origin
 
 
 def source_number(connection: sqlite3.Connection, shown: str, kind: str, at: str) -> int:
@@ -442,25 +459,6 @@ def _insert_result(connection: sqlite3.Connection, values: dict[str, Plain], sco
         ],
     )
     return result
-
-
-# --- the rest ------------------------------------------------------------------------------------------------
-
-
-def insert_site_verification(connection: sqlite3.Connection, verification: SiteVerification) -> None:
-    """Record what a site has found with its own studies."""
-    values = {
-        "pack_sha256": verification.pack_sha256,
-        "preparation": verification.preparation,
-        "device": verification.device,
-        "operating_point": verification.operating_point,
-        "sensitivity": verification.sensitivity,
-        "specificity": verification.specificity,
-        "studies": verification.studies,
-        "initials": text_of(verification.initials),
-        "at": time_text(verification.at),
-    }
-    insert(connection, "site_verification", values)
 
 
 # --- the audit ------------------------------------------------------------------------------------------------

@@ -20,8 +20,10 @@ from aicorona_desktop.history.connection import HistoryError, StudyError
 from aicorona_desktop.history.imports import Imports
 from aicorona_desktop.history.lanes import Lanes
 from aicorona_desktop.history.ledger import NOT_READ, NOT_WRITTEN, utc_now
-from aicorona_desktop.history.people import People
+from aicorona_desktop.history.reader_studies import ReaderStudies, ReaderStudyEvent, StoredReaderStudy
 from aicorona_desktop.history.recording import text_of
+from aicorona_desktop.history.removals import Removals
+from aicorona_desktop.history.sources import Sources
 from aicorona_desktop.history.values import (
     AuditEntry,
     Column,
@@ -44,8 +46,11 @@ from aicorona_desktop.history.values import (
     StudyNote,
     StudyOutcome,
     Verdict,
+    VersionChoice,
     Viewing,
 )
+from aicorona_desktop.history.verifications import MonthRow, VerificationRun, Verifications
+from aicorona_desktop.history.versions import Versions
 
 __all__ = [
     "NOT_READ",
@@ -61,32 +66,38 @@ __all__ = [
     "LaneCounts",
     "LaneKey",
     "LanePage",
+    "MonthRow",
     "NameReading",
     "OutcomeKind",
     "Page",
     "Position",
+    "ReaderStudyEvent",
     "SiteVerification",
     "SortedPage",
     "StateChange",
     "StoredMeasure",
+    "StoredReaderStudy",
     "StoredResult",
     "StudyError",
     "StudyNote",
     "StudyOutcome",
     "Verdict",
+    "VerificationRun",
+    "VersionChoice",
     "Viewing",
     "utc_now",
 ]
 
 
-class History(People, Imports, Lanes):
+class History(Versions, Removals, Sources, Imports, Lanes, ReaderStudies, Verifications):
     """The ledger of one workstation, open until `close`; a context manager.
 
     All methods may be called from any thread, one at a time gets through. Every method that writes is one
     transaction: when it returns, the disk has it. All raise HistoryError when the file can't be read or
     written, or when it is open for reading only; those that write also when the disk is nearly full.
 
-    What people say is written by `People`, the account of imports by `Imports`; the list is read by `Lanes`.
+    What people say is written by `People` and `Versions`, the account of imports by `Imports`, what becomes of our
+    copies by `Removals`, where files come from by `Sources`; the list is read by `Lanes`.
     """
 
     # --- what arrives ----------------------------------------------------------------------------------------
@@ -177,12 +188,6 @@ class History(People, Imports, Lanes):
 
     # --- the rest ---------------------------------------------------------------------------------------------
 
-    def record_site_verification(self, verification: SiteVerification) -> None:
-        """Record what a site has found for a pack that the history knows."""
-        with self._transaction() as connection:
-            recording.insert_site_verification(connection, verification)
-            self._audit(connection, "site verification", None, verification.initials)
-
     def set_setting(self, key: str, value: str, by: str = "") -> None:
         """Record a site setting."""
         with self._transaction() as connection:
@@ -224,6 +229,11 @@ class History(People, Imports, Lanes):
         with self._reading() as connection:
             return queries.files(connection, study_instance_uid)
 
+    def known_sha256s(self) -> frozenset[str]:
+        """Return the SHA-256 of every file that the history knows, read or left out."""
+        with self._reading() as connection:
+            return queries.known_sha256s(connection)
+
     def left_out(self, study_instance_uid: str) -> tuple[LeftOut, ...]:
         """Return the other files that name a study, with the reason for each."""
         with self._reading() as connection:
@@ -239,11 +249,6 @@ class History(People, Imports, Lanes):
         with self._reading() as connection:
             return queries.setting(connection, key)
 
-    def site_verification(self, pack_sha256: str) -> SiteVerification | None:
-        """Return the newest verification of a pack at this site."""
-        with self._reading() as connection:
-            return queries.site_verification(connection, pack_sha256)
-
     def broken_audit_row(self) -> int | None:
         """Return the first audit row that was changed, or follows a removed one; None when the chain holds."""
         with self._reading() as connection:
@@ -253,9 +258,8 @@ class History(People, Imports, Lanes):
 
     def backup(self) -> Path:
         """Make a proved copy; seven are kept. `history.backup.restore` puts one back."""
-        with self._one_at_a_time:
-            self._require_writable()
-            return backup.make(self._connection, self.path, self._clock())
+        self._require_writable()
+        return backup.make(self._connection, self.path, self._clock(), self._one_at_a_time)
 
     @property
     def backup_is_due(self) -> bool:

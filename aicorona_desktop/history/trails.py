@@ -20,11 +20,14 @@ from aicorona_desktop.history.values import (
     StudyNote,
     StudyOutcome,
     Verdict,
+    VersionChoice,
     Viewing,
     moment_or_none,
 )
 
-Table = Literal["verdict", "outcome", "escalation", "study_note", "measure", "name_reading", "identity_choice"]
+Table = Literal[
+    "verdict", "outcome", "escalation", "study_note", "measure", "name_reading", "identity_choice", "version_choice"
+]
 Plain = str | int | float | None
 
 NAMES: Mapping[Table, str] = {
@@ -35,6 +38,7 @@ NAMES: Mapping[Table, str] = {
     "measure": "measure",
     "name_reading": "reading of the name",
     "identity_choice": "choice of identity",
+    "version_choice": "choice of version",
 }
 _NOTHING_SAID: Mapping[Table, Mapping[str, Plain]] = {
     "verdict": {"impression": "", "co_rads": None, "action": "", "note": ""},
@@ -50,6 +54,7 @@ _NOTHING_SAID: Mapping[Table, Mapping[str, Plain]] = {
         "whole": 0,
         "seen": "[]",
     },
+    "version_choice": {"place": None, "kept": "{}", "seen": "{}", "why": ""},
 }
 _BESIDE_WHAT: Mapping[Table, tuple[str, ...]] = {"verdict": ("revision", "result"), "outcome": ("result",)}
 """What of the study is kept with the row: the files and the score that it was said beside."""
@@ -223,6 +228,20 @@ def identity_choices(connection: sqlite3.Connection, study_instance_uid: str) ->
             seen=tuple(PatientIdentity(*seen) for seen in json.loads(one["seen"])),
         )
         for one in _found(connection, "identity_choice", study_instance_uid)
+    )
+
+
+def version_choices(connection: sqlite3.Connection, study_instance_uid: str) -> tuple[VersionChoice, ...]:
+    """Return the choices between versions of the same images in a study, oldest first."""
+    return tuple(
+        VersionChoice(
+            **_said(one),
+            place=one["place"],
+            kept=json.loads(one["kept"]),
+            seen={identity: tuple(files) for identity, files in json.loads(one["seen"]).items()},
+            why=one["why"],
+        )
+        for one in _found(connection, "version_choice", study_instance_uid)
     )
 
 

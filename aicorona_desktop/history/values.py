@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.identities import PatientIdentity
@@ -165,6 +166,20 @@ class IdentityChoice(Said):
     identity: PatientIdentity
     whole: bool
     seen: tuple[PatientIdentity, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionChoice(Said):
+    """Which of several versions of the same images stands, and why in the person's words.
+
+    `place` counts by arrival from 0; None: the study is not scored. `kept` are the SHA-256 that stand, by the identity
+    of the image; `seen` are all that stood side by side then, in the order of their arrival.
+    """
+
+    place: int | None
+    kept: Mapping[str, str]
+    seen: Mapping[str, tuple[str, ...]]
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,7 +348,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class SiteVerification:
-    """What a site has found with its own labelled studies for one pack, preparation and kind of device."""
+    """What a site has found with its own labelled studies for one pack, preparation and kind of device.
+
+    `name` is who set the operating point, `why` their reason, `run` the run of the kit that it rests on (None: none
+    is known), `certificate` what the certificate page says. `withdrawn`: the point was taken back by this person.
+    """
 
     pack_sha256: str
     preparation: str
@@ -344,6 +363,11 @@ class SiteVerification:
     studies: int
     initials: str
     at: datetime
+    run: int | None = None
+    name: str = ""
+    why: str = ""
+    certificate: Mapping[str, Any] = field(default_factory=dict)
+    withdrawn: bool = False
 
 
 def time_text(moment: datetime) -> str:

@@ -9,20 +9,30 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+from aicorona_desktop.core.drives import is_on_network
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
+from aicorona_desktop.core.sources import LOOK_EVERY_ON_NETWORK_S
 from aicorona_desktop.intake.opening import file_finding, is_busy, status_of
-from aicorona_desktop.intake.settling import BETWEEN_LOOKS_S, FileSettling, Reach, Sight
+from aicorona_desktop.intake.settling import (
+    BETWEEN_LOOKS_ON_NETWORK_S,
+    BETWEEN_LOOKS_S,
+    FileSettling,
+    Reach,
+    Sight,
+    Version,
+)
 from aicorona_desktop.intake.walking import Found, walk_folder
 
 log = logging.getLogger(__name__)
 
 ENTRIES_PER_LOOK = 50_000
 REPORT_BUSY_AFTER_S = 600.0
+SOONEST_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +40,16 @@ class Look:
     """What one look at a folder gave.
 
     `settled` are complete files, each version once, in natural order, and what was refused, each once.
-    `arriving` counts files that are not complete yet. `finding` says why the folder could not be listed.
+    `arriving` counts files that are not complete yet. `finding` says why the folder could not be listed. `root` is the
+    folder without links; `sights` is how each settled file was seen, by its path.
     """
 
     settled: tuple[Found, ...]
     reach: Reach
     arriving: int = 0
     finding: Finding | None = None
+    root: Path = Path()
+    sights: Mapping[str, Sight] = field(default_factory=dict)
 
     @property
     def reachable(self) -> bool:
@@ -47,22 +60,29 @@ class Look:
 class FolderWatch:
     """Looks into one folder, links never followed; the folder itself is resolved once, when the watch is made.
 
-    What was handed out is remembered in memory only: after a restart every file is handed out once more, and
-    is then known by its SHA-256.
+    `known` is what earlier runs have read, by path below the folder: none of it is handed out again unless it has
+    changed. On a network drive files must stand still for longer, and looks are further apart.
     """
 
     def __init__(
         self,
         folder: Path,
-        between_looks_s: float = BETWEEN_LOOKS_S,
+        between_looks_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         entries_per_look: int = ENTRIES_PER_LOOK,
+        *,
+        known: Mapping[str, Version] | None = None,
+        may_empty: bool = False,
     ) -> None:
         self.folder = folder
         self._root = folder.resolve()
+        self.is_on_network = is_on_network(self._root)
+        if between_looks_s is None:
+            between_looks_s = BETWEEN_LOOKS_ON_NETWORK_S if self.is_on_network else BETWEEN_LOOKS_S
+        earlier = {str(self._root / path): version for path, version in (known or {}).items()}
         self._clock = clock
         self._entries_per_look = entries_per_look
-        self._settling = FileSettling(between_looks_s)
+        self._settling = FileSettling(between_looks_s, earlier, may_empty)
         self._round: _Round | None = None
         self._refused: set[tuple[str, Reason]] = set()
         self._busy_since: dict[str, float] = {}
@@ -71,6 +91,11 @@ class FolderWatch:
     def since_s(self) -> float | None:
         """Since when, on the watch's clock, the folder is not seen; None while it is."""
         return self._settling.since_s
+
+    def next_look_in_s(self, every_s: float) -> float:
+        """Return in how many seconds to look again: sooner than usual where files may be complete by then."""
+        due = self._settling.settles_at_s
+        return every_s if due is None else min(every_s, max(due - self._clock(), SOONEST_LOOK_S))
 
     def look(self) -> Look:
         """List the folder; where it is very large, a part of it, and the rest at the next look."""
@@ -86,10 +111,11 @@ class FolderWatch:
         keys = self._settling.looked(looked.sights, self._clock(), looked.complete)
         ready = [looked.found[key] for key in keys if not self._is_held(key, looked.sights[key])]
         overdue = [looked.found[key] for key in self._overdue(looked)]
-        return self._answer((*ready, *self._refused_now(looked, overdue)))
+        answer = self._answer((*ready, *self._refused_now(looked, overdue)))
+        return replace(answer, sights={str(one.path): looked.sights[str(one.path)] for one in ready})
 
     def _answer(self, settled: tuple[Found, ...], finding: Finding | None = None) -> Look:
-        return Look(settled, self._settling.reach, self._settling.arriving, finding)
+        return Look(settled, self._settling.reach, self._settling.arriving, finding, self._root)
 
     def _is_held(self, key: str, sight: Sight) -> bool:
         """Whether another program has the file locked; it is then looked at again later."""
@@ -130,6 +156,8 @@ class Lookout:
         every_s: float,
         woken: Callable[[], None] = lambda: None,
         make: Callable[[Path], FolderWatch] = FolderWatch,
+        *,
+        is_exact: bool = False,
     ) -> None:
         """Start looking.
 
@@ -138,9 +166,11 @@ class Lookout:
             every_s: seconds between two looks; may be changed later.
             woken: called on the thread of the looks when there is one to take.
             make: makes the watch, on that thread, as even that may hang.
+            is_exact: whether `every_s` was chosen for this very folder, so that it stands on a network drive too.
         """
         self.folder = folder
         self.every_s = every_s
+        self.is_exact = is_exact
         self._woken = woken
         self._make = make
         self._looks: queue.Queue[Look] = queue.Queue(maxsize=1)
@@ -177,6 +207,11 @@ class Lookout:
         self._due.set()
         self.take()  # the thread may be waiting for room
 
+    def _every(self, watch: FolderWatch) -> float:
+        """The time between two looks: on a network drive no less than 30 s, unless somebody has said so."""
+        is_slow = watch.is_on_network and not self.is_exact
+        return max(self.every_s, LOOK_EVERY_ON_NETWORK_S) if is_slow else self.every_s
+
     def _work(self) -> None:
         watch: FolderWatch | None = None
         while not self._closed.is_set():
@@ -192,7 +227,7 @@ class Lookout:
                 return
             self._looks.put(look)
             self._woken()
-            self._due.wait(self.every_s)
+            self._due.wait(self.every_s if watch is None else watch.next_look_in_s(self._every(watch)))
             self._due.clear()
 
 

@@ -15,6 +15,10 @@ class SpoolError(AicoronaError):
     """A copy could not be put on the disk."""
 
 
+class SpoolFullError(SpoolError):
+    """The disk, or what we may use of it, is full."""
+
+
 class Spool:
     """Keeps bytes as `<first two digits>/<SHA-256>` below a folder; no name of theirs is ever used.
 
@@ -50,7 +54,7 @@ class Spool:
                 self._make_folders(path.parent)
                 write_file(path, data, ONLY_OURS)
         except OSError as error:
-            raise SpoolError(_sentence(error)) from error
+            raise error_of(error) from error
         return path
 
     def _make_folders(self, folder: Path) -> None:
@@ -67,9 +71,10 @@ def _stands(path: Path, size_bytes: int) -> bool:
     return False
 
 
-def _sentence(error: OSError) -> str:
+def error_of(error: OSError) -> SpoolError:
+    """Return what a person is told where a copy could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "The disk is full: the program could not keep its copy of a file. Free some space and try again."
+        return SpoolFullError("The disk is full: the program could not keep its copy of a file; free some space.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "The program may not write into its own data folder; check the folder's permissions."
-    return "The program could not keep its copy of a file on the disk; check the disk and try again."
+        return SpoolError("The program may not write into its own data folder; check the folder's permissions.")
+    return SpoolError("The program could not keep its copy of a file on the disk; check the disk and try again.")

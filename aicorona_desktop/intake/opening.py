@@ -79,6 +79,20 @@ def read_again(ref: FileRef) -> bytes | Finding:
     return data if found.sha256 == ref.sha256 else Finding(Outcome.REFUSED, Reason.CHANGED_WHILE_READING)
 
 
+@contextlib.contextmanager
+def opened_regular(path: Path, below: Path | None = None) -> Iterator[tuple[int, os.stat_result]]:
+    """Open a file for who reads it in parts, as safely as `open_regular`; give its handle and what it is.
+
+    Raises:
+        OSError: it can't be opened, or is no regular file.
+    """
+    with _standing(path, below) as standing, _opened(standing) as descriptor:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        yield descriptor, status
+
+
 def status_of(path: Path) -> os.stat_result:
     """Return a file's size, times and identity, at any length of path, without following a link.
 

@@ -77,6 +77,7 @@ def score_of(
     provider: str,
     seconds_read: float,
     seconds_infer: float,
+    threshold: float | None = None,
 ) -> Score:
     """Return the score of a study.
 
@@ -88,6 +89,7 @@ def score_of(
         provider: what ran the model.
         seconds_read: wall time of reading.
         seconds_infer: wall time of inference.
+        threshold: the operating point that holds; None: the pack's.
 
     Raises:
         ValueError: no slices.
@@ -100,7 +102,8 @@ def score_of(
     def probability_of_covid(some: Sequence[Triple]) -> float:
         return combine(pack, some).probabilities[CLASSES.index("covid")]
 
-    threshold = None if pack.operating_point is None else pack.operating_point.threshold
+    if threshold is None and pack.operating_point is not None:
+        threshold = pack.operating_point.threshold
     statistics = pack.statistics
     return Score(
         logits=combined.logits,

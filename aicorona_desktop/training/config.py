@@ -137,6 +137,7 @@ class Stage:
     teacher_until: int = 0  # the step at which that weight is 0
     slide: tuple[int, int] = (0, 0)  # steps between which the activation slides to SiLU
     soft_labels: float = 0.0  # weight of the soft-label teachers' answers against the label
+    ranking: float = 0.0  # weight of the order of classes within each source
     source_pressure: float = 0.0  # weight of leaving a guess of the source undecided
 
 
@@ -228,6 +229,8 @@ def _check_stage(stage: Stage) -> None:
         (not 0 <= stage.dropout < 1, "dropout"),
         (not 0 <= stage.drop_path < 1, "drop_path"),
         (not 0 <= stage.soft_labels <= 1, "soft_labels"),
+        (stage.ranking < 0, "ranking"),
+        (stage.source_pressure < 0, "source_pressure"),
     )
     for is_wrong, name in wrong:
         if is_wrong:

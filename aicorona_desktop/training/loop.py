@@ -7,14 +7,11 @@ no random states. Runs on a CPU, a GPU, or several under `torchrun`; arithmetic 
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
-import io
 import json
 import math
 import os
 import platform
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,31 +37,29 @@ from aicorona_desktop.training.checkpoint import (
     write_weights,
 )
 from aicorona_desktop.training.config import Config, Stage
+from aicorona_desktop.training.logs import Logs
 from aicorona_desktop.training.losses import (
     consistency_loss,
     label_loss,
+    ranking_loss,
     soft_label_loss,
+    source_losses,
     stage_loss,
     targets_of,
 )
 from aicorona_desktop.training.measuring import answers_of, normalised, tune_figures
-from aicorona_desktop.training.network import HEAD_CHANNELS, EfficientNetB3
+from aicorona_desktop.training.network import EfficientNetB3
+from aicorona_desktop.training.processes import default_device, distributed, stop_signal
 from aicorona_desktop.training.sampling import Sampler, generator_of
 from aicorona_desktop.training.starts import read_weights, started
 from aicorona_desktop.training.store import Store, Unit
+from aicorona_desktop.training.trainee import Trainee, parameter_groups, scheduled
 
 SAVE_EVERY_S: Final = 300.0
 RUN: Final = "run.json"
-LOG: Final = "log.csv"
-TUNE: Final = "tune.csv"
-LOG_COLUMNS: Final = (
-    *("stage", "step", "loss", "labels", "soft labels", "consistency", "teacher", "source guess", "confusion"),
-    *("rate", "seconds"),
-)
 AVERAGED: Final = "averaged.safetensors"
 SLIDING_STAGES: Final = 3
 TEACHER_STAGE_WEIGHTS: Final = (0.3, 0.3, 0.5, 0.5, 0.7, 0.7, 1.0, 1.0)
-ADVERSARY_RATE: Final = 1e-3
 MOST_PREFETCHED: Final = 1
 
 Told = Callable[[str, int, int, dict[str, float]], None]
@@ -123,46 +118,10 @@ def train(
     Raises:
         TrainingError: the run can't start or go on; the last checkpoint is kept.
     """
-    trainer = Trainer(config, store, out, device or _default_device(), base or Path(), network=network)
-    with _stop_signal() as stopping, _distributed(trainer.device):
+    trainer = Trainer(config, store, out, device or default_device(), base or Path(), network=network)
+    with stop_signal() as stopping, distributed(trainer.device):
         trainer.begin(resume=resume)
         return trainer.run(told, stopping)
-
-
-def _default_device() -> str:
-    if not torch.cuda.is_available():
-        return "cpu"
-    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-
-
-class Trainee(nn.Module):  # type: ignore[misc] # torch has no types here
-    """The network, and beside it a guess of the source that the features are to leave undecided."""
-
-    def __init__(self, network: EfficientNetB3, sources: int) -> None:
-        super().__init__()
-        self.network = network
-        self.adversary = nn.Linear(HEAD_CHANNELS, sources) if sources else None
-
-    def forward(
-        self, pictures: torch.Tensor, unit_of_slice: torch.Tensor, units: int
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor] | None, list[torch.Tensor]]:
-        """Return logits [units, 3], logits of the sources twice, and the outputs of the stages.
-
-        The first logits of the sources teach the guess and leave the network alone, the second teach the network and
-        leave the guess alone.
-        """
-        outputs = self.network.stage_outputs(pictures)
-        slices = outputs[-1].float().mean((2, 3))
-        counts = torch.bincount(unit_of_slice, minlength=units).to(slices.dtype)
-        features = slices.new_zeros(units, slices.shape[1]).index_add(0, unit_of_slice, slices) / counts[:, None]
-        with torch.autocast(features.device.type, enabled=False):
-            logits = self.network.classifier(self.network.dropout(features))
-            sources = None
-            if self.adversary is not None:
-                scaled = features / (features.detach().std() + 1e-3)
-                weight, bias = self.adversary.weight.detach(), self.adversary.bias.detach()
-                sources = self.adversary(scaled.detach()), nn.functional.linear(scaled, weight, bias)
-        return logits, sources, outputs
 
 
 class Trainer:
@@ -287,7 +246,7 @@ class Trainer:
         """Run from where it stands to the end, or to a signal to stop."""
         saved = time.monotonic()
         total = sum(self.steps_of(stage) for stage in self.config.stages)
-        with _Logs(self.out, self.history, self._steps_done(), write=self.rank == 0) as logs:
+        with Logs(self.out, self.history, self._steps_done(), write=self.rank == 0) as logs:
             while self.stage_at < len(self.config.stages):
                 for batch in self._batches():
                     if self._is_to_stop(stopping):
@@ -403,11 +362,14 @@ class Trainer:
         stage, views = self.stage, batch.views
         targets = targets_of([unit.label for unit in batch.units] * views, self.config.sampling.class_weights)
         targets = type(targets)(targets.allowed.to(self.device), targets.weight.to(self.device))
+        origins = torch.tensor([self.source_number[unit.source] for unit in batch.units] * views, device=self.device)
         soft = stage.soft_labels if self.soft_teachers else 0.0
         parts = {"labels": (1.0 - soft, label_loss(logits, targets, stage.smoothing))}
         if soft:
             answers = self._soft_answers(pictures, batch)
             parts["soft labels"] = (soft, soft_label_loss(logits, answers, targets.weight))
+        if stage.ranking:
+            parts["ranking"] = (stage.ranking, ranking_loss(logits, targets.allowed, origins))
         if stage.consistency:
             first, second = logits.chunk(2)
             ramp = min(1.0, (self.step + 1) / max(1, stage.consistency_ramp))
@@ -418,7 +380,8 @@ class Trainer:
                 theirs = self.teacher.stage_outputs(pictures)
             parts["teacher"] = (weight, stage_loss(outputs, theirs, TEACHER_STAGE_WEIGHTS))
         if stage.source_pressure and sources is not None:
-            guess, confusion = self._source_losses(batch, *sources)
+            counted = torch.tensor([unit.label == "covid" for unit in batch.units] * views, device=self.device)
+            guess, confusion = source_losses(*sources, origins, counted)  # covid is the one class of all sources
             parts["source guess"] = (1.0, guess)  # moves nothing but the guess
             parts["confusion"] = (stage.source_pressure, confusion)
         return parts
@@ -439,22 +402,6 @@ class Trainer:
                     mean += torch.softmax(teacher.classifier(features), 1) / len(self.soft_teachers)
         return mean.view(batch.views, -1, len(CLASSES)).mean(0).repeat(batch.views, 1)
 
-    def _source_losses(
-        self, batch: Batch, guessed: torch.Tensor, undecided: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return how badly the source is guessed and how far the guess is from "any", over covid alone.
-
-        Covid is the one class that all sources have. Reversing the gradient of the guess instead has no floor: it
-        broke a network (docs/training.md). Source: Tzeng et al. 2015, domain confusion.
-        """
-        numbers = [self.source_number[unit.source] for unit in batch.units] * batch.views
-        counted = torch.tensor([unit.label == "covid" for unit in batch.units] * batch.views, device=self.device)
-        wanted = torch.tensor(numbers, device=self.device)
-        guess = nn.functional.cross_entropy(guessed, wanted, reduction="none")
-        confusion = -torch.log_softmax(undecided, 1).mean(1) - math.log(undecided.shape[1])
-        counts = counted.sum().clamp_min(1)
-        return (guess * counted).sum() / counts, (confusion * counted).sum() / counts
-
     def _update_average(self) -> None:
         decay = self.stage.average
         if not decay:
@@ -469,7 +416,7 @@ class Trainer:
                     mean.copy_(values)
 
     # --- measuring, saving ----------------------------------------------------------------------------------------
-    def _measure_if_due(self, logs: _Logs) -> None:
+    def _measure_if_due(self, logs: Logs) -> None:
         steps = self.steps_of(self.stage)
         every = self.config.selection.every
         if not every:
@@ -478,7 +425,7 @@ class Trainer:
             return
         self._measure(logs)
 
-    def _measure(self, logs: _Logs) -> None:
+    def _measure(self, logs: Logs) -> None:
         size = self.config.selection.size or self.stage.size
         data = self.config.data
         self.network.slide(1.0, 0, growing.CEILING)  # as it would be shipped; the next step slides on
@@ -559,121 +506,3 @@ def _write_run(trainer: Trainer) -> None:
         write_file(trainer.out / RUN, json.dumps(values, indent=1).encode())
     except OSError as error:
         raise TrainingError("The description of the run can't be written.") from error
-
-
-# --- rates -------------------------------------------------------------------------------------------------------
-
-
-def scheduled(stage: Stage, step: int, steps: int) -> float:
-    """Return the part of the full rate in one step: a straight warm-up, then a cosine to `final_rate`."""
-    if step < stage.warm_up:
-        return (step + 1) / stage.warm_up
-    done = (step - stage.warm_up) / max(1, steps - stage.warm_up)
-    return stage.final_rate + (1 - stage.final_rate) * (1 + math.cos(math.pi * done)) / 2
-
-
-def parameter_groups(trainee: Trainee, stage: Stage, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the optimiser's groups: rates fall towards the stem; batch-norm and biases don't decay."""
-    groups: dict[tuple[float, bool], list[Any]] = {}
-    for name, values in trainee.named_parameters():
-        groups.setdefault((_rate_of(name, stage), values.ndim > 1), []).append(values)
-    return [
-        {"params": members, "full_rate": rate, "lr": rate, "weight_decay": weight_decay if decays else 0.0}
-        for (rate, decays), members in groups.items()
-    ]
-
-
-def _rate_of(name: str, stage: Stage) -> float:
-    if name.startswith("adversary"):
-        return ADVERSARY_RATE
-    parts = name.split(".")[1:]
-    if parts[0] == "classifier":
-        return stage.head_rate
-    depth = int(parts[1]) + 1 if parts[0] == "blocks" else 0 if parts[0] in {"conv_stem", "bn1"} else 8
-    return stage.rate * stage.rate_decay ** (8 - depth)
-
-
-# --- around it ---------------------------------------------------------------------------------------------------
-
-
-class _Logs:
-    """The CSV files of a run, and TensorBoard's where it is installed."""
-
-    def __init__(self, out: Path, history: list[dict[str, float | str]], steps_done: int, *, write: bool) -> None:
-        self._out, self._history, self._steps_done, self._write = out, history, steps_done, write
-        self._board: Any = None
-
-    def __enter__(self) -> _Logs:
-        if self._write:
-            self._stream = (self._out / LOG).open("w+" if not self._steps_done else "r+", encoding="utf-8", newline="")
-            self._table = csv.DictWriter(self._stream, LOG_COLUMNS, lineterminator="\n")
-            self._go_on_after_checkpoint()
-            with contextlib.suppress(ImportError):
-                from torch.utils.tensorboard import SummaryWriter
-
-                self._board = SummaryWriter(str(self._out / "tensorboard"), purge_step=self._steps_done + 1)
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._write:
-            self._stream.close()
-        if self._board is not None:
-            self._board.close()
-
-    def _go_on_after_checkpoint(self) -> None:
-        """Drop the rows of steps that a killed run had done after its last checkpoint."""
-        rows = [row for row in csv.DictReader(self._stream) if int(row["step"] or 0) <= self._steps_done]
-        self._stream.seek(0)
-        self._stream.truncate()
-        self._table.writeheader()
-        self._table.writerows(rows)
-
-    def step(self, stage: str, step: int, losses: dict[str, float]) -> None:
-        if not self._write:
-            return
-        rounded = {name: f"{value:.6g}" for name, value in losses.items()}
-        self._table.writerow({"stage": stage, "step": step, **rounded})
-        self._stream.flush()
-        if self._board is not None:
-            for name, value in losses.items():
-                self._board.add_scalar(name, value, step)
-
-    def tune(self, row: dict[str, float | str]) -> None:
-        columns = list(dict.fromkeys(name for one in self._history for name in one))
-        text = io.StringIO()
-        table = csv.DictWriter(text, columns, lineterminator="\n")
-        table.writeheader()
-        table.writerows(self._history)
-        write_file(self._out / TUNE, text.getvalue().encode())
-        if self._board is not None:
-            for name, value in row.items():
-                if isinstance(value, float):
-                    self._board.add_scalar(f"tune/{name}", value, int(row["step"]))
-
-
-@contextlib.contextmanager
-def _stop_signal() -> Iterator[list[bool]]:
-    """Fill the list when the process is asked to end; only the main thread can hear it."""
-    asked: list[bool] = []
-    try:
-        before = signal.signal(signal.SIGTERM, lambda _number, _frame: asked.append(True))
-    except ValueError:  # not the main thread
-        yield asked
-        return
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _distributed(device: torch.device) -> Iterator[None]:
-    """Join the other processes that `torchrun` started, if any."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield
-        return
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield
-    finally:
-        torch.distributed.destroy_process_group()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,27 @@ def consistency_loss(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return each.mean() / 2
 
 
+def ranking_loss(logits: torch.Tensor, allowed: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+    """Return how badly units of one source are ordered by their classes; 0 where a batch has nothing to order.
+
+    For each two units of a source that can't be of one class: the logistic loss of how much more the first favours its
+    own class over the other's than the second does. Knowing the source earns nothing here, which is what the areas
+    within a source ask for.
+
+    Args:
+        logits: [n, 3].
+        allowed: 1 for every class that a unit may be [n, 3], as in `Targets`.
+        sources: the number of each unit's source [n].
+    """
+    favoured = torch.logsumexp(logits[:, None] + torch.log(allowed)[None], 2)  # [unit, whose classes]
+    own = favoured.diagonal()
+    margins = own[:, None] - favoured - favoured.T + own[None]
+    same = sources[:, None] == sources[None]
+    weights = (same & (allowed @ allowed.T == 0)) / same.sum(1)  # a source weighs as many units as it has
+    each: torch.Tensor = functional.softplus(-margins) * weights
+    return each.sum() / weights.sum().clamp_min(1e-6)
+
+
 def stage_loss(
     outputs: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], weights: Sequence[float]
 ) -> torch.Tensor:
@@ -72,3 +94,25 @@ def stage_loss(
         error = (own[:, : wanted.shape[1]].float() - wanted).square().mean((0, 2, 3))
         total = total + weight * (error / (variance + 0.1 * variance.mean())).mean()
     return total
+
+
+def source_losses(
+    guessed: torch.Tensor, undecided: torch.Tensor, wanted: torch.Tensor, counted: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return how badly the source is guessed, and how far a guess is from "any", over the units that are counted.
+
+    How far is what the guess's entropy lacks to the highest: bounded, and without a pull where the guess is certain.
+    Reversing the gradient of the guess has no bound, nor has the cross-entropy with even sources (Tzeng et al. 2015):
+    both have broken a network (docs/training.md).
+
+    Args:
+        guessed: logits [n, sources] that teach the guess.
+        undecided: the same logits [n, sources], by which the network learns to leave the guess undecided.
+        wanted: the number of each unit's source [n].
+        counted: which units count [n]: those of a class that all sources have.
+    """
+    guess = functional.cross_entropy(guessed, wanted, reduction="none")
+    log_p = functional.log_softmax(undecided, 1)
+    confusion = (log_p.exp() * log_p).sum(1) + math.log(undecided.shape[1])
+    counts = counted.sum().clamp_min(1)
+    return (guess * counted).sum() / counts, (confusion * counted).sum() / counts

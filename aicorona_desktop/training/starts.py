@@ -118,7 +118,7 @@ def _tensors(path: Path, content: bytes) -> State:
             return dict(_from_keras(path))
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except ImportError as error:
-        raise TrainingError("Keras files need the package h5py; install it, or name another file.") from error
+        raise TrainingError("Keras files need the package h5py, of the extra `train`; or name another file.") from error
     except (*UNREADABLE, KeyError, SafetensorError) as error:
         raise TrainingError("The file of weights to start from can't be read.") from error
     inner = stored.get("state_dict", stored) if isinstance(stored, Mapping) else {}
@@ -169,6 +169,8 @@ def _from_keras(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
         root.visititems(lambda name, item: arrays.__setitem__(name, item[()]) if hasattr(item, "shape") else None)
     for name, values in arrays.items():
         layer, kind = name.split("/")[0], name.split("/")[-1].split(":")[0]
+        if layer.endswith("dwconv") and kind == "kernel":
+            kind = "depthwise_kernel"  # the name before Keras 3
         if (place := _keras_place(layer)) is not None and kind in _KERAS_KINDS:
             yield f"{place}.{_KERAS_KINDS[kind]}", _keras_tensor(values, kind)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 from aicorona_desktop.core.findings import Finding, Outcome
 from aicorona_desktop.core.imports import ImportedFile, ImportSummary
+from aicorona_desktop.core.sources import SourceKind
 from aicorona_desktop.core.study import Study
 from aicorona_desktop.history.store import History
 from aicorona_desktop.triage.reading import FileRead
@@ -15,11 +17,24 @@ from aicorona_desktop.triage.reading import FileRead
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is being imported: the number of the batch, what people call it, whether a watched folder gave it."""
+    """What is being imported: the number of the batch, what people call it, what kind of place it comes from.
+
+    `copied`: what joins a study is kept as a copy of ours; else it is referenced where it lies. `quiet_time_s` is how
+    long its studies must have been quiet, None for the site's, where its files come in parts. `folder` is the one
+    that is watched, None where none is.
+    """
 
     number: int
     label: str
-    watched: bool = False
+    kind: SourceKind = SourceKind.PERSON
+    copied: bool = False
+    quiet_time_s: float | None = None
+    folder: Path | None = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether files come in parts, so that a study must go quiet before it is whole."""
+        return self.kind in (SourceKind.FOLDER, SourceKind.RECEIVER)
 
 
 class Account:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import PurePath
 
+from aicorona_desktop.core.files import FileRef
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.study import Instance, LeftOut, Study
 from aicorona_desktop.dicom.series import studies_of
 from aicorona_desktop.triage.reading import Batch, NoInstance, refused_beside
 
-_Key = tuple[str, int]  # location, frame
+_Key = tuple[str, int, str]  # location, frame, the content where a copy of it is ours
 
 
 class Catalogue:
@@ -30,6 +31,8 @@ class Catalogue:
         self._findings: list[tuple[PurePath, Finding]] = []
         self._beside: Counter[PurePath] = Counter()
         self._stopped: set[str] = set()
+        self._still_copied: dict[str, set[int]] = {}  # by study, the discs of which more is to come
+        self._gone: dict[str, tuple[FileRef, ...]] = {}  # by study, what the history knows and nobody finds
 
     def add(self, batch: Batch) -> frozenset[str]:
         """Take a batch in; return the UIDs of the studies that it touched."""
@@ -56,6 +59,46 @@ class Catalogue:
         else:
             self._stopped -= set(uids)
         return before ^ self._stopped
+
+    def note_copying(self, uids: Iterable[str], disc: int, *, copying: bool) -> None:
+        """Note whether more of these studies may come from a disc that is being copied (the number of its import)."""
+        for uid in uids:
+            discs = self._still_copied.setdefault(uid, set())
+            if copying:
+                discs.add(disc)
+            else:
+                discs.discard(disc)
+            if not discs:
+                del self._still_copied[uid]
+
+    def is_still_copied(self, study_instance_uid: str) -> bool:
+        """Whether more of a study may come from a disc that is being copied: no score of it can be final."""
+        return study_instance_uid in self._still_copied
+
+    def note_gone(self, study_instance_uid: str, files: Iterable[FileRef]) -> None:
+        """Note the files of a study that are not where the history says; those noted before are forgotten."""
+        self._gone[study_instance_uid] = tuple(files)
+
+    def gone(self, study_instance_uid: str) -> tuple[FileRef, ...]:
+        """Return which of the files noted as gone have not come again since.
+
+        A file that was read in place isn't missed either where another has taken its place: it was overwritten.
+        """
+        noted = self._gone.get(study_instance_uid, ())
+        if not noted:
+            return ()
+        there, places = self.contents(study_instance_uid), self._places(study_instance_uid)
+        return tuple(
+            one for one in noted if one.sha256 not in there and (one.origin is not None or one.location not in places)
+        )
+
+    def contents(self, study_instance_uid: str) -> frozenset[str]:
+        """Return the SHA-256 of every file of a study that is remembered."""
+        return frozenset(file.sha256 for file in self._files(study_instance_uid))
+
+    def is_there(self, study_instance_uid: str) -> bool:
+        """Whether every image of a study that is remembered still stands where it was read."""
+        return all(one.file.path.is_file() for one in self._instances.get(study_instance_uid, {}).values())
 
     def studies(self, wanted: Iterable[str]) -> tuple[Study, ...]:
         """Return the studies with these UIDs, each with what is known of its surroundings."""
@@ -85,6 +128,7 @@ class Catalogue:
         for location in self._named.pop(study_instance_uid, {}):
             self._others.pop(location, None)
         self._stopped.discard(study_instance_uid)
+        self._gone.pop(study_instance_uid, None)
 
     def forget_nameless(self) -> None:
         """Let go of the files that name no study, once they have been accounted for."""
@@ -96,8 +140,17 @@ class Catalogue:
         others = tuple(self._others.values())  # one step, as the caller may be another thread
         return tuple(other for other in others if not other.study_instance_uid or other.file is None)
 
+    def _files(self, study_instance_uid: str) -> Iterator[FileRef]:
+        yield from (one.file for one in self._instances.get(study_instance_uid, {}).values())
+        yield from (one.file for one in self._named.get(study_instance_uid, {}).values() if one.file is not None)
+
+    def _places(self, study_instance_uid: str) -> frozenset[str]:
+        return frozenset(file.location for file in self._files(study_instance_uid))
+
     def _add_instance(self, instance: Instance) -> None:
-        key, uid = (instance.file.location, instance.header.frame), instance.header.study_instance_uid
+        # A file that is referenced in place is what stands there now; of copies, every version is still at hand.
+        version = "" if instance.file.origin is None else instance.file.sha256
+        key, uid = (instance.file.location, instance.header.frame, version), instance.header.study_instance_uid
         before = self._study_at.get(key)
         if before is not None and before != uid:  # another file stands there by now
             self._instances[before].pop(key, None)
@@ -126,6 +179,10 @@ class Catalogue:
             yield Finding(Outcome.WARNED, Reason.FILES_REFUSED_BESIDE, found=refused)
         if uid in self._stopped:
             yield Finding(Outcome.WARNED, Reason.IMPORT_STOPPED)
+        if self.is_still_copied(uid):
+            yield Finding(Outcome.WARNED, Reason.DISC_STILL_COPIED)
+        if gone := self.gone(uid):
+            yield Finding(Outcome.UNSUITABLE, Reason.FILES_GONE, found=len(gone))
 
 
 def _left_out(other: NoInstance) -> LeftOut:

@@ -6,6 +6,7 @@ Nothing is guessed: until somebody has chosen, such a study gets no score (ux.md
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -13,12 +14,22 @@ from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.headers import Header
 from aicorona_desktop.core.identities import PatientIdentity
 from aicorona_desktop.core.study import Instance, LeftOut, Series, Study
+from aicorona_desktop.history.store import History
 from aicorona_desktop.history.values import IdentityChoice
+from aicorona_desktop.triage.versions import has_two_versions, resolved
 
 CHOSEN = Finding(Outcome.WARNED, Reason.IDENTITY_CHOSEN)
 OTHER = Finding(Outcome.IGNORED, Reason.OTHER_IDENTITY)
 
 Key = tuple[str, str, str]
+
+BY_CHOICE = frozenset(
+    {
+        *(Reason.TWO_PATIENTS, Reason.IDENTITY_CHOSEN),
+        *(Reason.UID_CONFLICT, Reason.VERSION_CHOSEN, Reason.VERSIONS_NOT_SCORED),
+    }
+)
+"""What is noticed of a study where a person must choose, or has chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,29 @@ def claims_of(study: Study) -> tuple[Claim, ...]:
     unread = dict.fromkeys(one.patient_id.strip() for one in _left_out(study) if one.header is None)
     found += [Claim(PatientIdentity(number), "", "", 0, 0) for number in unread if number not in numbers]
     return tuple(sorted(found, key=lambda claim: (-claim.images, claim.identity.key)))
+
+
+def as_chosen(study: Study, history: History) -> Study:
+    """Return a study as people have chosen: whose it is, then which version of its images stands.
+
+    Every study that is put together from files passes here before it is checked, scored or looked at.
+    """
+    uid = study.study_instance_uid
+    if has_two_identities(study):
+        study = settled(study, history.identity_choice(uid))
+    return resolved(study, history.version_choice(uid)) if has_two_versions(study) else study
+
+
+def asks_for_more(reasons: AbstractSet[Reason], history: History, study_instance_uid: str) -> bool:
+    """Whether a choice stands, or was taken back, that what was recorded of a study doesn't show."""
+    identity = history.identity_choice(study_instance_uid) is not None
+    version = history.version_choice(study_instance_uid)
+    chosen = Reason.VERSIONS_NOT_SCORED if version is not None and version.place is None else Reason.VERSION_CHOSEN
+    undone = Reason.TWO_PATIENTS if identity else Reason.IDENTITY_CHOSEN
+    not_so = BY_CHOICE - {chosen, Reason.TWO_PATIENTS, Reason.IDENTITY_CHOSEN}
+    if version is None:
+        not_so = frozenset({Reason.VERSION_CHOSEN, Reason.VERSIONS_NOT_SCORED})
+    return undone in reasons or bool(not_so & reasons)
 
 
 def has_two_identities(study: Study) -> bool:
@@ -120,7 +154,18 @@ def _without_others(series: Series, told: Header) -> Series:
     key = identity_of(told).key
     own = tuple(one for one in series.instances if identity_of(one.header).key == key)
     others = tuple(_as_left_out(one) for one in series.instances if identity_of(one.header).key != key)
-    return replace(series, instances=own, left_out=(*series.left_out, *others)) if others else series
+    left_out = tuple(_version_of_another(one, key) for one in series.left_out)
+    return replace(series, instances=own, left_out=(*left_out, *others))
+
+
+def _version_of_another(one: LeftOut, key: Key) -> LeftOut:
+    """Another identity's version of an image is no version any more of this one's."""
+    is_version = one.header is not None and one.finding.reason is Reason.UID_CONFLICT
+    return replace(one, finding=OTHER) if is_version and _key_of(one) != key else one
+
+
+def _key_of(one: LeftOut) -> Key | None:
+    return None if one.header is None else identity_of(one.header).key
 
 
 def _as_left_out(instance: Instance) -> LeftOut:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -18,12 +18,15 @@ from aicorona_desktop.core.study import Instance
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.dicom.protocol import ArchiveMember, Examined
 from aicorona_desktop.intake.keeping import Spool, SpoolError
+from aicorona_desktop.intake.media import is_disc_directory
 from aicorona_desktop.intake.opening import not_dicom, open_regular, read_again
 from aicorona_desktop.intake.walking import Found, is_junk, shown_text, walk
+from aicorona_desktop.triage.disc_image import DiscImage, ImageError, is_image_name
 
 ZIP_SUFFIX = ".zip"
-DISC_DIRECTORY = "dicomdir"
 HEAD_BYTES = 16
+MOST_NAMED = 1000
+"""So many files that a disc directory names in vain are told one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,19 @@ class FileRead:
 
 
 @dataclass(slots=True)
+class Seen:
+    """Where slices and other files were found, to hold a disc directory against; a disc comes in several portions."""
+
+    slices: set[str] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
+
+    def note(self, batch: Batch) -> None:
+        """Take in what a batch holds."""
+        self.slices |= {one.file.location for one in batch.instances}
+        self.others |= {one.location for one in batch.others}
+
+
+@dataclass(slots=True)
 class Batch:
     """All that was found below some paths, in reading order."""
 
@@ -77,7 +93,38 @@ class Batch:
             self.instances.extend(Instance(file, header) for header in examined.headers)
             return
         uids = (examined.study_instance_uid, examined.series_instance_uid, examined.patient_id)
-        self.others.append(NoInstance(file.source, file.shown, examined.finding, file.path, file, *uids))
+        place = file.origin or file.path
+        self.others.append(NoInstance(file.source, file.shown, examined.finding, place, file, *uids))
+
+
+Keep = Callable[[FileRef, bytes], FileRef | Finding]
+"""Returns the reference of our copy, or why there is none."""
+
+
+@dataclass(slots=True)
+class _Later:
+    """What is read when all plain files have been: what holds other files, or tells of them."""
+
+    archives: list[FileRef] = field(default_factory=list)
+    directories: list[FileRef] = field(default_factory=list)
+    images: list[Found] = field(default_factory=list)
+
+    def takes(self, file: FileRef) -> bool:
+        """Whether this is a file to be read later; it is then held here."""
+        if PurePosixPath(file.shown).name.lower().endswith(ZIP_SUFFIX):
+            self.archives.append(file)
+            return True
+        if is_image_name(file.shown):
+            self.images.append(Found(file.path, file.shown))
+            return True
+        return self.takes_directory(file)
+
+    def takes_directory(self, file: FileRef) -> bool:
+        """Whether this is a disc directory; it is then held here."""
+        is_one = is_disc_directory(PurePosixPath(file.shown).name)
+        if is_one:
+            self.directories.append(file)
+        return is_one
 
 
 class FileReading:
@@ -94,6 +141,8 @@ class FileReading:
         self._spool = spool
         self._told = told
         self._stopped = stopped
+        self.keep: Keep | None = None
+        """Makes what joins a study ours before it counts; None leaves it where it lies."""
         self.batch = Batch()
         """What has been read so far by the present or last call."""
         self.members = 0
@@ -107,70 +156,102 @@ class FileReading:
         """Read files that a walk or a watched folder has found."""
         batch = self.batch = Batch()
         self.members = 0
-        archives: list[FileRef] = []
-        directories: list[FileRef] = []
-        plain = self._open_all(found, batch, archives, directories)
-        self._examine(plain, batch)
-        for archive in archives:
-            if not self._stopped():
-                self._read_archive(archive, batch)
-        for directory in directories:
-            self._read_directory(directory, batch)
+        later = _Later()
+        self._examine(self._open_all(found, batch, later), batch)
+        self._read_later(later, batch, Seen())
         return batch
 
-    def read_known(self, files: Iterable[FileRef]) -> tuple[Batch, int]:
-        """Read files again that were read before; return them, and how many are gone or have changed.
+    def read_kept(self, kept: Iterable[FileRef | NoInstance], seen: Seen) -> Batch:
+        """Read files of which a copy is kept already, as those of a disc, and take in those that could not be kept.
+
+        `seen` holds what earlier portions of the same source have brought, and takes this one in.
+        """
+        batch = self.batch = Batch()
+        self.members = 0
+        later = _Later()
+        self._examine(self._kept_now(kept, batch, later), batch)
+        self._read_later(later, batch, seen)
+        seen.note(batch)
+        return batch
+
+    def _read_later(self, later: _Later, batch: Batch, seen: Seen) -> None:
+        """Read what holds other files, and then the directories that tell of them."""
+        for archive in later.archives:
+            if not self._stopped():
+                self._read_archive(archive, batch, later)
+        for image in later.images:
+            if not self._stopped():
+                self._read_image(image, batch, later)
+        for directory in later.directories:
+            self._read_directory(directory, batch, seen)
+
+    def _kept_now(
+        self, kept: Iterable[FileRef | NoInstance], batch: Batch, later: _Later
+    ) -> Iterator[tuple[FileRef, bytes]]:
+        for one in kept:
+            if self._stopped():
+                return
+            if isinstance(one, NoInstance):
+                self._set_aside(batch, replace(one, finding=_unless_junk(one.shown, one.finding)))
+            elif not later.takes(one):
+                data = read_again(one)
+                if isinstance(data, Finding):
+                    self._set_aside(batch, NoInstance(one.source, one.shown, data, one.path, one))
+                else:
+                    yield one, data
+
+    def read_known(self, files: Iterable[FileRef]) -> tuple[Batch, tuple[FileRef, ...]]:
+        """Read files again that were read before; return them, and those that are gone or have changed.
 
         Nothing is told of them: they are no news.
         """
-        batch, gone = Batch(), 0
+        batch, gone = Batch(), list[FileRef]()
 
         def opened() -> Iterator[tuple[FileRef, bytes, str]]:
-            nonlocal gone
             for file in files:
                 data = read_again(file)
                 if isinstance(data, Finding):
-                    gone += 1
+                    gone.append(file)
                 else:
                     yield file, data, file.sha256
 
         for file, examined in self._reader.examine_all(opened()):
             batch.take(file, examined)
-        return batch, gone
+        return batch, tuple(gone)
 
-    def _open_all(
-        self, found: Iterable[Found], batch: Batch, archives: list[FileRef], directories: list[FileRef]
-    ) -> Iterator[tuple[FileRef, bytes]]:
+    def _open_all(self, found: Iterable[Found], batch: Batch, later: _Later) -> Iterator[tuple[FileRef, bytes]]:
         for one in found:
             if self._stopped():
                 return
+            if one.finding is None and is_image_name(one.shown):
+                later.images.append(one)  # may be as large as a disc: read in parts, where its files lie
+                continue
             source = str(one.root or one.path.parent)
             opened = one.finding or open_regular(one.path, one.shown, source, one.root)
             if isinstance(opened, Finding):
                 self._set_aside(batch, NoInstance(source, one.shown, _unless_junk(one.shown, opened), one.path))
                 continue
             data, file = opened
-            name = PurePosixPath(one.shown).name.lower()
-            if name == DISC_DIRECTORY:
-                directories.append(file)
-            elif name.endswith(ZIP_SUFFIX):
-                archives.append(file)
-            else:
+            if not later.takes(file):
                 yield file, data
 
     def _examine(self, opened: Iterable[tuple[FileRef, bytes]], batch: Batch) -> None:
-        items = (((file, data[:HEAD_BYTES]), data, file.sha256) for file, data in opened)
-        for (file, head), examined in self._reader.examine_all(items):
-            judged = _judged(examined, file.shown, head)
-            batch.take(file, judged)
+        items = (((file, data), data, file.sha256) for file, data in opened)
+        for (file, data), examined in self._reader.examine_all(items):
+            judged = _judged(examined, file.shown, data[:HEAD_BYTES])
             study = judged.headers[0].study_instance_uid if judged.headers else judged.study_instance_uid
-            self._told(FileRead(file.shown, file.location, judged.finding, study, file.sha256))
+            kept = self.keep(file, data) if self.keep and study else file
+            if isinstance(kept, Finding):
+                self._set_aside(batch, NoInstance(file.source, file.shown, kept, file.path))
+                continue
+            batch.take(kept, judged)
+            self._told(FileRead(kept.shown, kept.location, judged.finding, study, kept.sha256))
 
     def _set_aside(self, batch: Batch, other: NoInstance) -> None:
         batch.others.append(other)
         self._told(FileRead(other.shown, other.location, other.finding))
 
-    def _read_archive(self, archive: FileRef, batch: Batch) -> None:
+    def _read_archive(self, archive: FileRef, batch: Batch, later: _Later) -> None:
         data = read_again(archive)
         members = data if isinstance(data, Finding) else self._reader.archive(data, archive.sha256)
         if isinstance(members, Finding):
@@ -186,7 +267,7 @@ class FileReading:
         finally:
             self._reader.forget_archive()
         # Only now: what an archive holds is examined when all of it is safe on the disk.
-        self._examine(((file, file.path.read_bytes()) for file in kept), batch)
+        self._examine(((file, file.path.read_bytes()) for file in kept if not later.takes_directory(file)), batch)
         self._told(FileRead(archive.shown, archive.location, Finding(Outcome.IGNORED, Reason.ARCHIVE_OPENED)))
 
     def _kept_members(self, archive: FileRef, members: Iterable[ArchiveMember], batch: Batch) -> Iterator[FileRef]:
@@ -203,14 +284,52 @@ class FileReading:
             path = self._spool.keep(content, digest)
             yield FileRef(path, shown, len(content), archive.mtime_ns, digest, str(archive.path))
 
-    def _read_directory(self, directory: FileRef, batch: Batch) -> None:
+    def _read_image(self, image: Found, batch: Batch, later: _Later) -> None:
+        """Read what is in a disc image: its files become ours one by one, as those of an archive."""
+        source, location = str(image.root or image.path.parent), str(image.path)
+        try:
+            with DiscImage(image, self._reader) as opened:
+                self.members += len(opened.files)
+                kept = list(self._kept_files(opened, batch))
+        except ImageError as error:
+            self._set_aside(batch, NoInstance(source, image.shown, error.finding, image.path))
+            return
+        except SpoolError:
+            full = Finding(Outcome.REFUSED, Reason.NOT_KEPT)
+            self._set_aside(batch, NoInstance(source, image.shown, full, image.path))
+            return
+        self._examine(((file, file.path.read_bytes()) for file in kept if not later.takes_directory(file)), batch)
+        self._told(FileRead(image.shown, location, Finding(Outcome.IGNORED, Reason.ARCHIVE_OPENED)))
+
+    def _kept_files(self, image: DiscImage, batch: Batch) -> Iterator[FileRef]:
+        """Keep each file of a disc image as a file of ours; raises SpoolError."""
+        for one in image.files:
+            if self._stopped():
+                return
+            shown = shown_text(one.name)
+            content = Finding(Outcome.IGNORED, Reason.JUNK) if is_junk(shown) else image.read(one)
+            if isinstance(content, Finding):
+                self._set_aside(batch, NoInstance(str(image.path), shown, _unless_junk(shown, content)))
+                continue
+            digest = hashlib.sha256(content).hexdigest()
+            path = self._spool.keep(content, digest)
+            yield FileRef(path, shown, len(content), image.mtime_ns, digest, str(image.path))
+
+    def _read_directory(self, directory: FileRef, batch: Batch, seen: Seen) -> None:
         data = read_again(directory)
         if isinstance(data, Finding):
             self._set_aside(batch, NoInstance(directory.source, directory.shown, data, directory.path, directory))
             return
         told = self._reader.disc_directory(data, directory.sha256)
         folder = PurePath(directory.location).parent
-        findings = [*told.findings, *_compare_with_walk(folder, told.file_ids, batch)]
+        all_seen = Seen(set(seen.slices), set(seen.others))
+        all_seen.note(batch)
+        missing, unlisted = _compare_with_walk(folder, told.file_ids, all_seen)
+        findings = [*told.findings, *_differences(missing, unlisted)]
+        for one in missing[:MOST_NAMED]:  # no file: told in the account of the import, and nothing of it is held
+            shown = str(PurePosixPath(directory.shown).parent.joinpath(*one))
+            place = located(directory.source, shown, None)
+            self._told(FileRead(shown, place, Finding(Outcome.REFUSED, Reason.DICOMDIR_NAMED)))
         batch.directory_findings += [(folder, finding) for finding in findings]
         summary = _of_directory(findings)
         self._set_aside(batch, NoInstance(directory.source, directory.shown, summary, directory.path, directory))
@@ -236,18 +355,22 @@ def _unless_junk(shown: str, finding: Finding) -> Finding:
     return judged if finding.reason is Reason.EMPTY_FILE and judged.outcome is Outcome.IGNORED else finding
 
 
-def _compare_with_walk(folder: PurePath, file_ids: tuple[tuple[str, ...], ...], batch: Batch) -> Iterator[Finding]:
-    """Compare what a DICOMDIR lists with what the walk found; names are compared without case."""
+def _compare_with_walk(
+    folder: PurePath, file_ids: tuple[tuple[str, ...], ...], seen: Seen
+) -> tuple[tuple[tuple[str, ...], ...], int]:
+    """Compare what a DICOMDIR lists with what the walk found, without case: what is missing, how much is unlisted."""
     if not file_ids:
-        return
-    listed = {str(folder.joinpath(*parts)).casefold() for parts in file_ids}
-    slices = {
-        one.file.location.casefold() for one in batch.instances if PurePath(one.file.location).is_relative_to(folder)
-    }
-    missing = len(listed - slices - {other.location.casefold() for other in batch.others})
-    unlisted = len(slices - listed)
-    if missing:
-        yield Finding(Outcome.WARNED, Reason.DICOMDIR_MISSING_FILES, found=missing)
+        return (), 0
+    listed = {str(folder.joinpath(*parts)).casefold(): parts for parts in file_ids}
+    slices = {place.casefold() for place in seen.slices if PurePath(place).is_relative_to(folder)}
+    there = slices | {place.casefold() for place in seen.others}
+    missing = tuple(parts for place, parts in listed.items() if place not in there)
+    return missing, len(slices - listed.keys())
+
+
+def _differences(missing: Sized, unlisted: int) -> Iterator[Finding]:
+    if len(missing):
+        yield Finding(Outcome.WARNED, Reason.DICOMDIR_MISSING_FILES, found=len(missing))
     if unlisted:
         yield Finding(Outcome.WARNED, Reason.DICOMDIR_NOT_LISTED, found=unlisted)
 

@@ -66,6 +66,7 @@ class StudyScoring:
         slice_rule: str | None = None,
         cache: SliceCache | None = None,
         anyway: bool = False,
+        threshold: float | None = None,
     ) -> None:
         """Prepare the walk.
 
@@ -77,7 +78,9 @@ class StudyScoring:
             slice_rule: which slices are used; None: the pack's.
             cache: slices scored before.
             anyway: score what can be read even where the rules say that it is not suitable; a finding says so.
+            threshold: the operating point that holds; None: the pack's.
         """
+        self._threshold = threshold
         self._anyway = anyway
         self._study = study
         self._reader = reader
@@ -87,6 +90,7 @@ class StudyScoring:
         self._cache = cache
         self._scores: dict[str, SliceScore] = {}
         self._devices_left = 0
+        self._gone = 0  # files that went after they were read
         self._first_input = ""  # SHA-256 of the first slice as the network gets it
         self._pixels: dict[str, str] = {}  # identity -> SHA-256 of the values given to the model
         self._notes_before = len(scorer.notes)  # what happened to earlier studies is not this one's
@@ -274,6 +278,7 @@ class StudyScoring:
             LeftOut(self._series.instances[index].file, finding, self._series.series_instance_uid)
             for index, finding in sorted(self._damaged.items())
         )
+        self._gone += sum(one.finding.reason is Reason.NOT_FOUND for one in lost)
         self._begin(
             check_series(replace(self._series, instances=kept, left_out=self._series.left_out + lost, findings=()))
         )
@@ -283,10 +288,15 @@ class StudyScoring:
 
     def _findings(self) -> tuple[Finding, ...]:
         series = self._series.findings if self._choice.series else self._choice.findings
-        findings = merged((*self._study.findings, *series, *self._notes, *self._quick))
+        findings = merged((*self._study.findings, *series, *self._notes, *self._quick, *self._missed()))
         if self._anyway and not may_be_scored(findings):
             return merged((*findings, Finding(Outcome.WARNED, Reason.SCORED_ANYWAY)))
         return findings
+
+    def _missed(self) -> Iterator[Finding]:
+        """Say that files have gone since they were read: what is left of the study is not the study."""
+        if self._gone:
+            yield Finding(Outcome.UNSUITABLE, Reason.FILES_GONE, found=self._gone)
 
     def _goes_on(self, findings: tuple[Finding, ...]) -> bool:
         return self._anyway or may_be_scored(findings)
@@ -312,6 +322,7 @@ class StudyScoring:
             provider=self._scorer.provider,
             seconds_read=self._seconds_read,
             seconds_infer=self._seconds_infer,
+            threshold=self._threshold,
         )
 
     def _final_score(self, findings: tuple[Finding, ...]) -> tuple[Score | None, tuple[Finding, ...]]:
@@ -346,9 +357,17 @@ def interleaved(first: tuple[int, ...], second: list[int], lead: int) -> list[in
     return order + list(rest)
 
 
-def score_study(study: Study, reader: Reader, scorer: Scorer) -> StudyResult:
+def score_study(
+    study: Study,
+    reader: Reader,
+    scorer: Scorer,
+    *,
+    choice: SeriesChoice | None = None,
+    slice_rule: str | None = None,
+    anyway: bool = False,
+) -> StudyResult:
     """Score one study in one go: the unit of the terminal, of verification and of a cluster (design 6)."""
-    walk = StudyScoring(study, reader, scorer)
+    walk = StudyScoring(study, reader, scorer, choice=choice, slice_rule=slice_rule, anyway=anyway)
     if walk.can_be_scored:
         walk.advance()
     return walk.result()

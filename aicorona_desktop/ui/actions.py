@@ -141,6 +141,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         (),
         _text("Put window, columns and panels back as they were at first"),
     ),
+    _every("storage", _text("Storage…"), (), _text("What is kept on the disk, and which images may go")),
     _every("settings", _text("Settings…"), ("Ctrl+,",), _text("Change how the program works")),
     _every(
         "quit", _text("Quit"), ("Ctrl+Q",), _text("Close the program; what is unfinished goes on at the next start")
@@ -178,6 +179,12 @@ ACTIONS: tuple[ActionSpec, ...] = (
         _text("Choose identity…"),
         (),
         _text("Choose whose study it is, where its files name two patients"),
+    ),
+    _list(
+        "choose_version",
+        _text("Choose version…"),
+        (),
+        _text("Choose which images count, where the same ones came with different bytes"),
     ),
     _list("read_name", _text("Read name as…"), (), _text("Show the name in another character set; display only")),
     _list(

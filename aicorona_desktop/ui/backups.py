@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal
-from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QLabel, QListWidget, QListWidgetItem, QWidget
+from PySide6.QtWidgets import (
+    QDialogButtonBox,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from aicorona_desktop.history import backup
-from aicorona_desktop.history.store import History, HistoryError
+from aicorona_desktop.history.store import HistoryError
+from aicorona_desktop.ui.choices import SiteChoices
 from aicorona_desktop.ui.context import Context
 from aicorona_desktop.ui.dialogs import Sheet
+from aicorona_desktop.ui.plain import plain
 from aicorona_desktop.ui.worklist_words import moment_text
 
 translate = QCoreApplication.translate
@@ -24,9 +37,10 @@ LANE = "backup"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The backups there are, newest first, each with whether it can be read back."""
+    """The backups there are, newest first, each with whether it can be read back and what it lacks."""
 
     copies: tuple[tuple[backup.Copy, bool], ...]
+    affected: Mapping[Path, backup.Affected | None] = field(default_factory=dict)
 
     @property
     def last_good(self) -> backup.Copy | None:
@@ -36,18 +50,20 @@ class Kept:
 
 def look_at(place: Path) -> Kept:
     """Look at every backup of a history; each is read through."""
-    copies = reversed(backup.copies(place))
-    return Kept(tuple((copy, backup.is_good(copy.path)) for copy in copies))
+    copies = tuple((copy, backup.is_good(copy.path)) for copy in reversed(backup.copies(place)))
+    return Kept(copies, {copy.path: backup.affected(place, copy.path) for copy, good in copies if good})
 
 
-def put_back(place: Path, copy: Path, now: datetime) -> str:
-    """Put a backup in the history's place, which no program has open; return in one sentence what came of it."""
+def put_back(place: Path, copy: Path, now: datetime, by: str = "") -> str:
+    """Put a backup in the history's place, which no program has open; return in a few sentences what came of it."""
+    lost = backup.affected(place, copy)
     try:
-        aside = backup.restore(place, copy, now)
+        aside = backup.restore(place, copy, now, by)
     except HistoryError as error:
         return str(error)
     text = translate("Backups", "The backup “{copy}” is in place. The history before it is kept as “{aside}”.")
-    return text.format(copy=copy.name, aside=aside.name)
+    said = text.format(copy=copy.name, aside=aside.name)
+    return said if lost is None else f"{said} {affected_text(lost)}"
 
 
 class Backups(QObject):
@@ -69,9 +85,9 @@ class Backups(QObject):
 
     def make(self) -> None:
         """Make a backup now."""
-        history: History = self._context.running.history
+        running = self._context.running
         self.told.emit(translate("Backups", "The backup is being made."))
-        self._run(history.backup, self._made)
+        self._run(running.history.backup if running.backups is None else running.backups.make, self._made)
 
     def look(self) -> None:
         """Find the last good backup anew; `kept` follows."""
@@ -121,6 +137,11 @@ class RestoreDialog(Sheet):
         for copy, good in found.copies:
             self._add(copy.path, copy_text(copy, good=good), good=good)
         self.body.addWidget(self.list, 1)
+        self._affected = found.affected
+        self.lacks = QLabel(self)
+        self.lacks.setWordWrap(True)
+        self.lacks.setAccessibleName(translate("Backups", "What the chosen backup lacks"))
+        self.body.addWidget(self.lacks)
         box = QDialogButtonBox(self)
         self.restore = box.addButton(translate("Backups", "Put it back"), QDialogButtonBox.ButtonRole.AcceptRole)
         other = box.addButton(translate("Backups", "Another file…"), QDialogButtonBox.ButtonRole.ActionRole)
@@ -156,8 +177,67 @@ class RestoreDialog(Sheet):
             self.add_file(Path(name))
 
     def _enable(self, *_: object) -> None:
+        lost = self._affected.get(self.chosen) if self.chosen is not None else None
+        self.lacks.setText("" if lost is None else affected_text(lost))
         self.restore.setEnabled(self.chosen is not None)
         self.restore.setToolTip("" if self.chosen is not None else translate("Backups", "Choose a backup first."))
+
+
+class SecondPlace(QFrame):
+    """A second folder for each backup, such as a stick: the choice, and the way back to none."""
+
+    def __init__(self, site: SiteChoices, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._site = site
+        self.setAccessibleName(translate("Backups", "A second place for backups"))
+        self.words = plain(QLabel(self))
+        self.words.setWordWrap(True)
+        choose = QPushButton(translate("Backups", "Choose a folder…"), self)
+        choose.clicked.connect(self._ask)
+        self.none = QPushButton(translate("Backups", "No second place"), self)
+        self.none.clicked.connect(lambda: site.change(backup_also_to=None))
+        buttons = QHBoxLayout()
+        buttons.addWidget(choose)
+        buttons.addWidget(self.none)
+        buttons.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 4, 0, 4)
+        column.addWidget(QLabel(self.accessibleName(), self))
+        column.addWidget(self.words)
+        column.addLayout(buttons)
+        site.changed.connect(lambda names: self._show() if "backup_also_to" in names else None)
+        self._show()
+
+    def _ask(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, self.accessibleName())
+        if chosen:
+            self._site.change(backup_also_to=Path(chosen))
+
+    def _show(self) -> None:
+        folder = self._site.value.backup_also_to
+        self.none.setEnabled(folder is not None)
+        self.none.setToolTip("" if folder is not None else translate("Backups", "There is none."))
+        if folder is None:
+            words = translate(
+                "Backups", "A disk that fails takes history and backups with it. Choose a stick or a share."
+            )
+        else:
+            words = translate("Backups", "Each backup is put into {folder} as well, proved there, and kept seven deep.")
+        self.words.setText(words.replace("{folder}", str(folder)))
+
+
+def affected_text(lost: backup.Affected) -> str:
+    """Return what will be missing from the list once a backup is in place, and what comes back by itself."""
+    if not lost.studies and not lost.verdicts:
+        return translate("Backups", "It lacks no study and no impression.")
+    studies = translate("Backups", "%n study(ies)", "", lost.studies)
+    verdicts = translate("Backups", "%n impression(s)", "", lost.verdicts)
+    text = translate(
+        "Backups",
+        "It lacks what was recorded from {since} to {until}: {studies} and {verdicts}. Studies whose files are kept "
+        "are read again by themselves.",
+    )
+    return text.format(since=moment_text(lost.since), until=moment_text(lost.until), studies=studies, verdicts=verdicts)
 
 
 def copy_text(copy: backup.Copy, *, good: bool) -> str:

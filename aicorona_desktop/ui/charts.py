@@ -36,6 +36,11 @@ def _pyqtgraph() -> Any:
     return pyqtgraph
 
 
+def load_pyqtgraph() -> Any:
+    """Return pyqtgraph, which is loaded when it is first asked for."""
+    return _pyqtgraph()
+
+
 def preload(jobs: Jobs, owner: QObject) -> None:
     """Load pyqtgraph on a thread, so that the first chart doesn't keep the window waiting."""
     jobs.run(_pyqtgraph, _nothing, lane="charts", key="load", owner=owner)

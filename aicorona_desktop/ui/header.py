@@ -132,7 +132,8 @@ def _menus(places: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
             words("&File"),
             (
                 *("open_folder", "open_files", "import_disc", "watch_folder", "stop_import", SEPARATOR),
-                *("report_page", "export", "copy_picture", SEPARATOR, "back_up", "restore_backup", SEPARATOR, "quit"),
+                *("report_page", "export", "copy_picture", SEPARATOR),
+                *("back_up", "restore_backup", "storage", SEPARATOR, "quit"),
             ),
         ),
         (words("&Edit"), ("undo", "redo", SEPARATOR, "search", SEPARATOR, "settings")),

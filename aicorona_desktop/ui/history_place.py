@@ -34,7 +34,7 @@ from aicorona_desktop.app.history_table import write_table
 from aicorona_desktop.core.events import NotDone, Verified
 from aicorona_desktop.core.lanes import Policy
 from aicorona_desktop.core.rows import Row
-from aicorona_desktop.history.store import Escalation, Filter, History, StudyNote, StudyOutcome, Verdict
+from aicorona_desktop.history.store import Filter, History
 from aicorona_desktop.triage.ranking import policy_of
 from aicorona_desktop.ui import worklist_words as words
 from aicorona_desktop.ui.actions import HISTORY, Actions
@@ -47,6 +47,7 @@ from aicorona_desktop.ui.history_model import HistoryColumn, HistoryModel, Histo
 from aicorona_desktop.ui.jobs import cancelled
 from aicorona_desktop.ui.outcome_dialog import OutcomeDialog
 from aicorona_desktop.ui.recorder import Entry, recorder_of
+from aicorona_desktop.ui.said_once import entry_of
 from aicorona_desktop.ui.trail import Trail, TrailEntry, entries_of, read_trail
 from aicorona_desktop.ui.worklist_filters import FilterBar, FlowLayout
 from aicorona_desktop.ui.worklist_parts import NoteSheet
@@ -327,8 +328,7 @@ class HistoryPlace(Place):
     @property
     def policy(self) -> Policy:
         """The site's policy, by which model and reader differ."""
-        point = self.context.running.pack.operating_point
-        return policy_of(self.context.site.value, None if point is None else point.threshold)
+        return policy_of(self.context.site.value, self.context.running.points.threshold)
 
     def read(self, *_: object) -> None:
         """Read the first page of what is wanted."""
@@ -538,7 +538,9 @@ class HistoryPlace(Place):
         entry = self.entry
         if entry is None or not entry.can_be_taken_back:
             return
-        said = entry_of(entry, self._uid, self.context.running.history, self.context.person())
+        engine = self.context.running.engine
+        settle = _nothing if engine is None else engine.settle_identity
+        said = entry_of(entry, self._uid, self.context.running.history, self.context.person(), settle)
         if said is not None:
             self._recorder.take_back(self.tr("Take back: {what}").format(what=entry.title), said)
 
@@ -671,55 +673,5 @@ def read_page(history: History, wanted: Filter, policy: Policy, now: datetime, a
     return HistoryPage(page.rows, page.next_key, counts.wanted + removed, counts.total + counts.removed)
 
 
-def entry_of(entry: TrailEntry, uid: str, history: History, person: str) -> Entry | None:
-    """Return what a person said once, so that it can be taken back, and said again with the same words."""
-    match entry.source:
-        case Verdict() as verdict:
-            return Entry(
-                uid,
-                lambda: history.save_verdict(
-                    uid,
-                    impression=verdict.impression,
-                    action=verdict.action,
-                    co_rads=verdict.co_rads,
-                    note=verdict.note,
-                    initials=verdict.initials,
-                    slices_seen=verdict.slices_seen,
-                    map_seen=verdict.map_seen,
-                    result=verdict.result,
-                    revision=verdict.revision,
-                ),
-                lambda number: history.take_back_verdict(number, person),
-                verdict.number,
-            )
-        case StudyOutcome() as outcome:
-            return Entry(
-                uid,
-                lambda: history.record_outcome(
-                    uid,
-                    outcome.kind,
-                    outcome.value,
-                    source=outcome.source,
-                    dated=outcome.dated,
-                    note=outcome.note,
-                    initials=outcome.initials,
-                ),
-                lambda number: history.take_back_outcome(number, person),
-                outcome.number,
-            )
-        case Escalation() as told:
-            return Entry(
-                uid,
-                lambda: history.record_escalation(uid, told.told, told.initials, told.note),
-                lambda number: history.take_back_escalation(number, person),
-                told.number,
-            )
-        case StudyNote() as note:
-            return Entry(
-                uid,
-                lambda: history.add_note(uid, note.text, note.initials),
-                lambda number: history.take_back_note(number, person),
-                note.number,
-            )
-        case _:
-            return None
+def _nothing(_study_instance_uid: str) -> None:
+    """Without an engine nothing is looked at anew."""

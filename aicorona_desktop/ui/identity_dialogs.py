@@ -54,7 +54,7 @@ class _Area(QScrollArea):
         return QSize(max(least.width(), width), inside.height() if self._whole else least.height())
 
 
-class _Choice(QGroupBox):
+class AnswerBox(QGroupBox):
     """Some answers, none chosen beforehand; scrolls where they are many."""
 
     def __init__(self, title: str, answers: Sequence[str], changed: Callable[[], None], parent: QWidget) -> None:
@@ -103,10 +103,10 @@ class IdentityDialog(Sheet):
             wordWrap=True,
         )
         self.body.addWidget(what)
-        self.whose = _Choice(
+        self.whose = AnswerBox(
             translate("IdentityDialog", "This study is of"), [claim_text(one) for one in claims], self._enable, self
         )
-        self.others = _Choice(
+        self.others = AnswerBox(
             translate("IdentityDialog", "The files of the others"),
             [
                 translate("IdentityDialog", "are somebody else's: leave them out of this study"),
@@ -171,7 +171,7 @@ class NameDialog(Sheet):
         answers = [
             text.format(name=shown_name(one.name), character_sets=", ".join(one.character_sets)) for one in offers
         ]
-        self.choice = _Choice(translate("NameDialog", "Name"), answers, self._enable, self)
+        self.choice = AnswerBox(translate("NameDialog", "Name"), answers, self._enable, self)
         self.body.addWidget(self.choice, 1)
         self.buttons = save_or_not(self)
         self._enable()
@@ -223,7 +223,7 @@ def ask_identity(context: Context, row: Row, parent: QWidget, say: Callable[[str
         )
         _open(dialog)
 
-    _read(context, parent, lambda: read_claims(context.reading, row.study_instance_uid), show, say)
+    read_files(context, parent, lambda: read_claims(context.reading, row.study_instance_uid), show, say)
 
 
 def ask_name(context: Context, row: Row, parent: QWidget, say: Callable[[str], None]) -> None:
@@ -238,16 +238,17 @@ def ask_name(context: Context, row: Row, parent: QWidget, say: Callable[[str], N
         )
         _open(dialog)
 
-    _read(context, parent, lambda: read_names(context.reading, row.study_instance_uid), show, say)
+    read_files(context, parent, lambda: read_names(context.reading, row.study_instance_uid), show, say)
 
 
-def _read(
+def read_files(
     context: Context,
     owner: QWidget,
     work: Callable[[], Found],
     show: Callable[[Found], None],
     say: Callable[[str], None],
 ) -> None:
+    """Read a study's files away from the window's thread, then show what was found, or say why there is nothing."""
     if context.identities.covered:
         say(translate("IdentityDialog", "Names are hidden. Show them first: here they must be compared."))
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QObject, QStorageInfo, Signal
 from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QListWidget, QListWidgetItem, QWidget
 
+from aicorona_desktop.intake.media import medium_at
 from aicorona_desktop.ui.actions import Actions
 from aicorona_desktop.ui.dialogs import Sheet
 
@@ -16,9 +17,10 @@ NOT_A_DISC = frozenset({"tmpfs", "devtmpfs", "overlay", "squashfs", "proc", "sys
 
 
 class Intake(QObject):
-    """Asks where the files lie; `wanted` names them, `watch_wanted` a folder to look into for good."""
+    """Asks where the files lie; `wanted` names them, `disc_wanted` a disc, `watch_wanted` a folder to look into."""
 
     wanted = Signal(object)  # tuple[Path, ...]
+    disc_wanted = Signal(object)  # intake.media.Medium
     watch_wanted = Signal(object)  # Path
     refused = Signal(str)
 
@@ -34,6 +36,7 @@ class Intake(QObject):
         """Show the discs that are there."""
         sheet = DiscSheet(discs(), self._window)
         sheet.chosen.connect(lambda path: self.wanted.emit((path,)))
+        sheet.disc_chosen.connect(lambda path: self.disc_wanted.emit(medium_at(path)))
         sheet.open()
         return sheet
 
@@ -64,12 +67,15 @@ class Intake(QObject):
 class DiscSheet(Sheet):
     """The discs and sticks in this computer, and a way to an image file or another folder."""
 
-    chosen = Signal(object)  # Path
+    chosen = Signal(object)  # Path of an image or archive
+    disc_chosen = Signal(object)  # Path of a disc, or of a folder to be copied like one
 
     def __init__(self, found: tuple[tuple[Path, str], ...], parent: QWidget | None = None) -> None:
         title = translate("Intake", "Import disc")
         super().__init__(title, parent, (70, 18))
-        self.add_heading(translate("Intake", "Which disc is to be read? It is only read, never written to."))
+        self.add_heading(
+            translate("Intake", "Which disc is to be read? It is copied to this computer, and never written to.")
+        )
         self.list = QListWidget(self)
         self.list.setAccessibleName(translate("Intake", "Discs in this computer"))
         for path, words in found:
@@ -99,7 +105,7 @@ class DiscSheet(Sheet):
             self._take_item(item)
 
     def _take_item(self, item: QListWidgetItem) -> None:
-        self._choose(Path(item.data(PATH_ROLE)))
+        self._choose_disc(Path(item.data(PATH_ROLE)))
 
     def _ask_image(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
@@ -111,7 +117,11 @@ class DiscSheet(Sheet):
     def _ask_folder(self) -> None:
         path = QFileDialog.getExistingDirectory(self, translate("Intake", "Folder"))
         if path:
-            self._choose(Path(path))
+            self._choose_disc(Path(path))
+
+    def _choose_disc(self, path: Path) -> None:
+        self.disc_chosen.emit(path)
+        self.accept()
 
     def _choose(self, path: Path) -> None:
         self.chosen.emit(path)

@@ -307,6 +307,7 @@ class Bridge(QObject):
     studies_changed = Signal(object)  # frozenset[str] of Study Instance UIDs
     batch_started = Signal(object)  # events.BatchStarted
     progress = Signal(object)  # events.Progress, the newest
+    disc_progress = Signal(object)  # events.DiscProgress
     import_done = Signal(object)  # events.ImportDone
     maps_ready = Signal(str)  # Study Instance UID
     maps_failed = Signal(str, str)  # Study Instance UID, and why in one sentence
@@ -370,12 +371,14 @@ class Bridge(QObject):
                 pass  # told one by one in the summary of the import
             case events.BatchStarted():
                 self._later(self.batch_started, event)
+            case events.DiscProgress():
+                self._later(self.disc_progress, event)
             case events.ImportDone():
                 self._progress = None  # or the end would be told before the last step
                 self._later(self.import_done, event)
             case events.Notice():
                 self._later(self.notice, event)
-            case events.SourceLost() | events.SourceBack():
+            case events.SourceLost() | events.SourceBack() | events.ReceiverChanged():
                 self._later(self.sources_changed)
             case events.EngineFailed(sentence):
                 self._later(self.engine_failed, sentence)

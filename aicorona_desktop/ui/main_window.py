@@ -19,15 +19,20 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QDialog, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
-from aicorona_desktop.app.services import Running, Wishes
+from aicorona_desktop.app.services import Running, Wishes, take_received
 from aicorona_desktop.core.errors import AicoronaError
-from aicorona_desktop.core.events import BatchStarted, ImportDone, Notice, Progress, WatchState
+from aicorona_desktop.core.events import BatchStarted, ImportDone, Notice, Progress, WatchedFolder, WatchState
 from aicorona_desktop.core.findings import Finding, Reason
+from aicorona_desktop.core.receiving import ReceiverState
+from aicorona_desktop.core.sources import WatchedSource
 from aicorona_desktop.history.store import History, utc_now
+from aicorona_desktop.intake.media import Medium
 from aicorona_desktop.ui import places
-from aicorona_desktop.ui.actions import VIEWER, WORKLIST, Actions
+from aicorona_desktop.ui.actions import VERIFICATION, VIEWER, WORKLIST, Actions
 from aicorona_desktop.ui.choices import SiteChoices, UserChoices
 from aicorona_desktop.ui.context import Context, Place
+from aicorona_desktop.ui.disc_imports import DiscImports
+from aicorona_desktop.ui.finding_words import finding_text
 from aicorona_desktop.ui.footer import Footer, FooterFacts
 from aicorona_desktop.ui.header import Header
 from aicorona_desktop.ui.icons import program_icon
@@ -38,6 +43,7 @@ from aicorona_desktop.ui.keys import KeyRouter
 from aicorona_desktop.ui.notices import Notices
 from aicorona_desktop.ui.plain import plain
 from aicorona_desktop.ui.services import Opened, Services
+from aicorona_desktop.ui.site_words import footer_words
 from aicorona_desktop.ui.theme import FocusRing, ThemeKeeper
 
 log = logging.getLogger(__name__)
@@ -84,7 +90,7 @@ class MainWindow(QWidget):
         self._device_left: Finding | None = None
         self._in_front = WORKLIST
         self._before_full_screen = Qt.WindowState.WindowNoState
-        self._lay_out()
+        self._lay_out(folder)
         self.intake = Intake(self, self.actions_by_name)
         self.keys = KeyRouter(self, self.actions_by_name, lambda: self._in_front)
         self.ring = FocusRing(self, self.theme)
@@ -97,7 +103,7 @@ class MainWindow(QWidget):
 
     # --- before the services -------------------------------------------------------------------------------------
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, folder: Path) -> None:
         self.setWindowTitle(TITLE)
         self.setWindowIcon(program_icon())
         self.setMinimumSize(SMALLEST)
@@ -109,12 +115,14 @@ class MainWindow(QWidget):
         self.opening.setWordWrap(True)
         self.stack.addWidget(self.opening)
         self.notices = Notices(self.theme, self)
+        self.discs = DiscImports(folder, self)
         self.footer = Footer(self.theme, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.header)
         column.addWidget(self.stack, 1)
+        column.addWidget(self.discs)
         column.addWidget(self.notices)
         column.addWidget(self.footer)
 
@@ -129,6 +137,7 @@ class MainWindow(QWidget):
             "full_screen": self._switch_full_screen,
             "restore_layout": self.restore_layout,
             "settings": self.open_settings,
+            "storage": lambda: self.open_settings("storage"),
             "help": self.open_help,
             "about": lambda: self.open_help(about=True),
             "key_sheet": self.open_key_sheet,
@@ -144,7 +153,9 @@ class MainWindow(QWidget):
         self._tell_copying()
         self.actions_by_name.disable("stop_import", translate("Window", "Nothing is being read now."))
         self.intake.wanted.connect(self.submit)
+        self.intake.disc_wanted.connect(self._read_disc)
         self.intake.watch_wanted.connect(self._watch)
+        self.discs.active_changed.connect(self._tell_stop)
         self.intake.refused.connect(self.notices.say)
         self.undo.canUndoChanged.connect(self._tell_undo)
         self.undo.canRedoChanged.connect(self._tell_undo)
@@ -153,6 +164,7 @@ class MainWindow(QWidget):
         self.jobs.failed.connect(lambda sentence: self.notices.show_cause("job", sentence, "warning"))
         self.footer.notice_asked.connect(lambda: self.open_help(about=True))
         self.footer.settings_asked.connect(self.open_settings)
+        self.footer.verification_asked.connect(lambda: self.show_place(VERIFICATION))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint; the first time, go on with the services afterwards."""
@@ -225,6 +237,7 @@ class MainWindow(QWidget):
         if context.running.engine is None:
             for name in ("open_folder", "open_files", "import_disc", "watch_folder", "refresh"):
                 actions.disable(name, context.running.reader_only)
+        self.discs.begin(context)
 
     def _acknowledge(self, running: Running) -> None:
         """Have the notice read before the first list, once for each user and pack."""
@@ -328,7 +341,13 @@ class MainWindow(QWidget):
             return None
         if self._in_front not in (WORKLIST, VIEWER):
             self.show_place(WORKLIST)
-        return engine.submit(chosen)
+        return engine.submit(chosen, copied=self.site.value.copy_files)
+
+    def _read_disc(self, medium: Medium) -> None:
+        if self.discs.read(medium) is None and self.context is not None:
+            self.notices.say(self.context.running.reader_only)
+        elif self._in_front not in (WORKLIST, VIEWER):
+            self.show_place(WORKLIST)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take files and folders of this computer."""
@@ -343,33 +362,78 @@ class MainWindow(QWidget):
             self.submit(paths)
 
     def _watch(self, folder: Path) -> None:
-        self.site.change(watched=tuple(dict.fromkeys((*self.site.value.watched, folder))))
+        watched = self.site.value.watched
+        if folder not in {one.folder for one in watched}:
+            self.site.change(watched=(*watched, WatchedSource(folder)))
 
     def _site_changed(self, names: frozenset[str]) -> None:
+        self._show_facts()
         if self.context is None or self.context.running.engine is None:
             return
         engine = self.context.running.engine
         if "watched" in names:
-            wanted = set(self.site.value.watched)
-            now = {one.folder for one in engine.watching()}
-            for folder in wanted - now:
-                engine.watch(folder)
-            for folder in now - wanted:
+            for source in self.site.value.watched:
+                engine.watch(source)
+            for folder in {one.folder for one in self._watched_folders()} - {
+                one.folder for one in self.site.value.watched
+            }:
                 engine.unwatch(folder)
             self._sources_changed()
+        self._change_receiver(names)
+        self._change_storage(names)
         engine.change_settings(self.site.value)
+
+    def _change_receiver(self, names: frozenset[str]) -> None:
+        """Have receiver and backups as the site says now."""
+        if self.context is None or self.context.running.engine is None:
+            return
+        running, site = self.context.running, self.site.value
+        engine, receiving = self.context.running.engine, running.receiving
+        if "receiver" in names and receiving is not None:
+            self.jobs.run(lambda: take_received(engine, receiving, site), _nothing, lane="receiver")
+        if "backup_also_to" in names and running.backups is not None:
+            running.backups.change(site.backup_also_to)
+
+    def _change_storage(self, names: frozenset[str]) -> None:
+        """Have kept slices and the removal of images as the site says now."""
+        if self.context is None:
+            return
+        running, site = self.context.running, self.site.value
+        if "cache_gb" in names:
+            running.volumes.most_gb = site.cache_gb
+            self.jobs.run(running.volumes.make_room, _nothing, lane="storage")
+        if names & {"keep_days", "keep_gb"} and running.retention is not None:
+            running.retention.change(site.retention)
+
+    def _inbox(self) -> Path | None:
+        """The folder of received objects, which is ours and none of the watched ones."""
+        receiving = self.context.running.receiving if self.context is not None else None
+        return None if receiving is None else receiving.inbox
+
+    def _watched_folders(self) -> tuple[WatchedFolder, ...]:
+        engine = self.context.running.engine if self.context is not None else None
+        inbox = self._inbox()
+        return () if engine is None else tuple(one for one in engine.watching() if one.folder != inbox)
+
+    def _receiver_state(self) -> ReceiverState:
+        receiving = self.context.running.receiving if self.context is not None else None
+        return ReceiverState() if receiving is None else receiving.state
 
     def _look_for_files(self) -> None:
         if self.context is not None and self.context.running.engine is not None:
             self.context.running.engine.look_now()
 
     def _stop_import(self) -> None:
-        if self.context is not None and self.context.running.engine is not None and self._batch is not None:
+        if self._batch is None:
+            self.discs.stop()
+        elif self.context is not None and self.context.running.engine is not None:
             self.context.running.engine.cancel_import(self._batch.number)
 
     def _batch_started(self, batch: BatchStarted) -> None:
+        if batch.disc:
+            return  # it has a line of its own
         self._batch = batch
-        self.actions_by_name.enable("stop_import")
+        self._tell_stop()
         self._tell_progress(0, None)
 
     def _progressed(self, progress: Progress) -> None:
@@ -390,6 +454,12 @@ class MainWindow(QWidget):
         if self._batch is not None and done.summary.number == self._batch.number:
             self._batch = None
             self.notices.clear("import")
+            self._tell_stop()
+
+    def _tell_stop(self) -> None:
+        if self._batch is not None or any(not one.is_over for one in self.discs.lines):
+            self.actions_by_name.enable("stop_import")
+        else:
             self.actions_by_name.disable("stop_import", translate("Window", "Nothing is being read now."))
 
     # --- what is told --------------------------------------------------------------------------------------------
@@ -400,7 +470,8 @@ class MainWindow(QWidget):
             self.notices.clear(Reason.DISK_NEARLY_FULL.name)
             self.notices.say(str(notice.finding))
         else:
-            self.notices.show_cause(reason.name, _notice_text(notice.finding), "warning")
+            room = self.actions_by_name["storage"] if reason is Reason.DISK_NEARLY_FULL else None
+            self.notices.show_cause(reason.name, _notice_text(notice.finding), "warning", room)
             if reason is Reason.PROVIDER_LEFT:
                 self._device_left = notice.finding
         self._show_facts()
@@ -425,6 +496,7 @@ class MainWindow(QWidget):
     def _sources_changed(self) -> None:
         """Say which folder refuses access; one that is merely lost colours the footer (ux.md 3.3)."""
         self._show_facts()
+        self._tell_receiver()
         refused = {one.folder for one in self.footer.facts.folders if one.state is WatchState.REFUSED}
         for cause in self.notices.sentences():
             if cause.startswith("folder ") and Path(cause.removeprefix("folder ")) not in refused:
@@ -437,18 +509,30 @@ class MainWindow(QWidget):
             ).format(name=folder.name or folder)
             self.notices.show_cause(f"folder {folder}", words, "warning", self.actions_by_name["settings"])
 
+    def _tell_receiver(self) -> None:
+        sentence = self.footer.facts.receiver.sentence
+        if sentence:
+            self.notices.show_cause("receiver", sentence, "warning", self.actions_by_name["settings"])
+        else:
+            self.notices.clear("receiver")
+
     def _show_facts(self, *_: object) -> None:
         if self.context is None:
             return
         running = self.context.running
         engine = running.engine
+        site, site_in_short, site_needs_somebody = footer_words(running.points.in_use(), self.context.now())
         facts = FooterFacts(
             pack=running.pack.title,
             pack_status=running.pack.status_text,
             device=device_words(engine.device) if engine is not None else "",
-            folders=engine.watching() if engine is not None else (),
+            folders=self._watched_folders(),
+            receiver=self._receiver_state(),
             free_bytes=self.footer.facts.free_bytes,
             reading_only=engine is None,
+            site=site,
+            site_in_short=site_in_short,
+            site_needs_somebody=site_needs_somebody,
         )
         self.footer.show_facts(facts)
 
@@ -515,6 +599,9 @@ class MainWindow(QWidget):
             group=group,
             parent=self,
         )
+        dialog.watched.follow(self._watched_folders, self.bridge.sources_changed, self._look_for_files)
+        dialog.receiver.follow(self._receiver_state, self.bridge.sources_changed)
+        dialog.storage.use(self.context)
         return self._opened_sheet(dialog)
 
     def open_help(self, *, about: bool = False) -> QDialog:
@@ -670,7 +757,7 @@ def _notice_text(finding: Finding, seconds: float | None = None) -> str:
             "Window", "{left} GB left. No new files are taken in. Reading and scoring go on. Free space on this disk."
         )
         return words.format(left=QLocale().toString(finding.found / 1000, "f", 1))
-    return str(finding)
+    return finding_text(finding)
 
 
 def _seconds_on_processor(reading: History, uids: frozenset[str]) -> float | None:

@@ -97,6 +97,7 @@ def _join_verdict(viewer: ViewerPlace, verdict: VerdictPanel) -> None:
     viewer.slice_painted.connect(lambda _: verdict.slices_changed())
     verdict.wanted.connect(lambda: viewer.raise_side_panel(verdict))
     verdict.saved.connect(viewer.enter)
+    viewer.ending.connect(verdict.end)
     verdict.say.connect(viewer.say)
 
 

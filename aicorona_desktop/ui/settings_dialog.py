@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QEvent, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent
@@ -11,7 +10,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -30,6 +28,7 @@ from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.core.user_settings import UserSettings
 from aicorona_desktop.ui import settings_pages as pages
 from aicorona_desktop.ui.actions import Actions
+from aicorona_desktop.ui.backups import SecondPlace
 from aicorona_desktop.ui.choices import SiteChoices, UserChoices
 from aicorona_desktop.ui.dialogs import Sheet
 from aicorona_desktop.ui.icons import icon
@@ -37,8 +36,11 @@ from aicorona_desktop.ui.key_sheet import KeyTree
 from aicorona_desktop.ui.keys import spellings
 from aicorona_desktop.ui.mouse_editor import MouseEditor
 from aicorona_desktop.ui.preset_editor import PresetEditor
+from aicorona_desktop.ui.receiver_page import ReceiverPage
 from aicorona_desktop.ui.settings_pages import Choice, Number, Setting, Switch, Words
+from aicorona_desktop.ui.storage_page import StoragePage
 from aicorona_desktop.ui.theme import ThemeKeeper
+from aicorona_desktop.ui.watched_folders import WatchedFolders
 
 translate = QCoreApplication.translate
 CHOICE_LETTERS = 24
@@ -61,12 +63,20 @@ class SettingsDialog(Sheet):
     ) -> None:
         super().__init__(translate("Settings", "Settings"), parent, (110, 34))
         self.rows = {one.name: SettingRow(one, site if one.of_site else user, keeper, self) for one in pages.settings()}
+        self.watched = WatchedFolders(site, keeper, self)
+        self.receiver = ReceiverPage(site, keeper, self)
+        self.storage = StoragePage(site, keeper, self)
         self._groups: dict[str, list[QWidget]] = {
-            pages.INTAKE: [WatchedFolders(site, keeper, self)],
+            pages.INTAKE: [self.watched, self.receiver],
             pages.KEYS: [MouseEditor(user, self), KeyEditor(actions, user, self)],
             pages.VIEWER: [PresetEditor(user, self)],
+            pages.STORAGE: [self.storage],
             pages.MODEL: [_facts_label(facts, self)],
-            pages.BACKUP: [_backup_words(self), *(_button_of(actions[name], self) for name in BACKUP_ACTIONS)],
+            pages.BACKUP: [
+                _backup_words(self),
+                *(_button_of(actions[name], self) for name in BACKUP_ACTIONS),
+                SecondPlace(site, self),
+            ],
         }
         self.search = QLineEdit(self, placeholderText=translate("Settings", "Search"))
         self.search.setAccessibleName(translate("Settings", "Search the settings"))
@@ -267,59 +277,6 @@ class SettingRow(QWidget):
         shipped = value == self._default
         self.mark.setVisible(shipped)
         self.restore.setVisible(not shipped)
-
-
-class WatchedFolders(QFrame):
-    """The folders that are watched: add one, take one away."""
-
-    def __init__(self, site: SiteChoices, keeper: ThemeKeeper, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._site = site
-        self.setAccessibleName(translate("Settings", "Watched folders"))
-        self.list = QListWidget(self)
-        self.list.setAccessibleName(self.accessibleName())
-        self.list.setMaximumHeight(self.fontMetrics().lineSpacing() * 7)
-        add = QPushButton(icon("plus", keeper.theme), translate("Settings", "Watch a folder…"), self)
-        add.clicked.connect(self._ask)
-        self.remove = QPushButton(icon("minus", keeper.theme), translate("Settings", "Stop watching"), self)
-        self.remove.clicked.connect(self._remove)
-        buttons = QHBoxLayout()
-        buttons.addWidget(add)
-        buttons.addWidget(self.remove)
-        buttons.addStretch(1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 4, 0, 4)
-        column.addWidget(QLabel(self.accessibleName(), self))
-        column.addWidget(self.list)
-        column.addLayout(buttons)
-        self.list.currentRowChanged.connect(self._tell)
-        site.changed.connect(self._fill)
-        self._fill()
-
-    def _fill(self) -> None:
-        self.list.clear()
-        for folder in self._site.value.watched:
-            self.list.addItem(str(folder))
-        self._tell()
-
-    def _tell(self) -> None:
-        chosen = self.list.currentRow() >= 0
-        self.remove.setEnabled(chosen)
-        self.remove.setToolTip("" if chosen else translate("Settings", "Choose a folder in the list first."))
-
-    def _ask(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, translate("Settings", "Watch a folder"))
-        if chosen:
-            self.add(Path(chosen))
-
-    def add(self, folder: Path) -> None:
-        """Watch one more folder."""
-        self._site.change(watched=tuple(dict.fromkeys((*self._site.value.watched, folder))))
-
-    def _remove(self) -> None:
-        number = self.list.currentRow()
-        watched = self._site.value.watched
-        self._site.change(watched=(*watched[:number], *watched[number + 1 :]))
 
 
 class KeyEditor(QFrame):

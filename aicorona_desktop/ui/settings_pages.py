@@ -12,9 +12,9 @@ from aicorona_desktop.model.protocol import PROVIDERS
 
 translate = QCoreApplication.translate
 
-INTAKE, ORDER, VIEWER, KEYS, MODEL, PRIVACY, LOOK, BACKUP = (
+INTAKE, ORDER, VIEWER, KEYS, MODEL, PRIVACY, LOOK, STORAGE, BACKUP = (
     *("intake", "order", "viewer", "keys", "model"),
-    *("privacy", "look", "backup"),
+    *("privacy", "look", "storage", "backup"),
 )
 
 
@@ -70,13 +70,14 @@ def groups() -> tuple[tuple[str, str], ...]:
         (MODEL, translate("Settings", "Model and device")),
         (PRIVACY, translate("Settings", "Privacy")),
         (LOOK, translate("Settings", "Language and look")),
+        (STORAGE, translate("Settings", "Storage")),
         (BACKUP, translate("Settings", "Backup")),
     )
 
 
 def settings() -> tuple[Setting, ...]:
     """Return all settings, group by group, in the language of the window."""
-    return (*_intake(), *_order(), *_viewer(), *_keys(), *_model(), *_privacy(), *_look())
+    return (*_intake(), *_order(), *_viewer(), *_keys(), *_model(), *_privacy(), *_look(), *_storage())
 
 
 def _intake() -> tuple[Setting, ...]:
@@ -95,8 +96,32 @@ def _intake() -> tuple[Setting, ...]:
             True,
             INTAKE,
             translate("Settings", "Look into watched folders every"),
-            translate("Settings", "Folders are listed at this interval, network drives as well."),
+            translate("Settings", "Network drives every 30 s at most, unless a folder has a time of its own."),
             Number(1, 300, 1, seconds),
+        ),
+        Setting(
+            "copy_files",
+            True,
+            INTAKE,
+            translate("Settings", "Keep copies of what is opened"),
+            translate("Settings", "Folders and files that you open or drop stay at hand when they go where they lie."),
+            Switch(),
+        ),
+        Setting(
+            "ask_for_discs",
+            False,
+            INTAKE,
+            translate("Settings", "Ask when a disc is put in"),
+            translate("Settings", "A disc with DICOM images is noticed, and you are asked once whether to import it."),
+            Switch(),
+        ),
+        Setting(
+            "ask_for_sticks",
+            False,
+            INTAKE,
+            translate("Settings", "Ask when a stick or card is put in"),
+            translate("Settings", "A stick with DICOM images is noticed, and you are asked once whether to import it."),
+            Switch(),
         ),
     )
 
@@ -302,5 +327,18 @@ def _look() -> tuple[Setting, ...]:
             translate("Settings", "Text size"),
             translate("Settings", "Beside the scale of the system; Ctrl+Plus and Ctrl+Minus change it anywhere."),
             Number(80, 200, 10, " %"),
+        ),
+    )
+
+
+def _storage() -> tuple[Setting, ...]:
+    return (
+        Setting(
+            "cache_gb",
+            True,
+            STORAGE,
+            translate("Settings", "Decoded slices may take"),
+            translate("Settings", "What was looked at opens at once the next time. A tenth of the disk is the most."),
+            Number(0, 1000, 1, translate("Settings", " GB")),
         ),
     )

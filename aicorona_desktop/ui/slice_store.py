@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from aicorona_desktop.app.viewing import Pixels, ShownSlice, StudyReader, ViewedSeries
+from aicorona_desktop.app.viewing import Pixels, StudyReader, ViewedSeries
+from aicorona_desktop.app.volume_cache import ShownSlice
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.ui.jobs import Job, Jobs, cancelled
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.core.rows import Row
@@ -13,9 +13,7 @@ from aicorona_desktop.dicom.series import choose_series
 from aicorona_desktop.history.store import History, HistoryError, SiteVerification, StoredResult
 from aicorona_desktop.model.pack import Pack
 from aicorona_desktop.model.selection import selected
-
-VERIFIED_FOR = timedelta(days=365)
-"""A site's own verification lapses after twelve months (ux.md 8.3)."""
+from aicorona_desktop.triage.operating_point import decide, lapse_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +80,13 @@ def threshold_of(score: Score, pack: Pack, verification: SiteVerification | None
 
     Source: design D14; ux.md 8.
     """
-    if verification is not None and _holds(verification, score, now):
+    used = (score.pack_sha256, score.preparation, score.provider)
+    if verification is not None and lapse_of(verification, used, now) is None:
         return Threshold(verification.operating_point, "", verification)
-    point = pack.operating_point
-    if point is None or score.pack_sha256 != pack.sha256:
+    if score.pack_sha256 != pack.sha256:
         return None
-    return Threshold(point.threshold, point.origin, None)
-
-
-def _holds(own: SiteVerification, score: Score, now: datetime) -> bool:
-    return (own.preparation, own.device) == (score.preparation, score.provider) and now - own.at <= VERIFIED_FOR
+    point = decide(pack, None, score.provider, now)
+    return None if point.threshold is None else Threshold(point.threshold, point.origin, None)
 
 
 def slices_to_score(score: Score, pack: Pack) -> int | None:

@@ -41,6 +41,7 @@ from aicorona_desktop.ui.study_lines import (
     suitability_lines,
     waiting_lines,
 )
+from aicorona_desktop.ui.version_dialog import ask_version
 from aicorona_desktop.ui.viewer_state import ViewerState
 from aicorona_desktop.ui.worklist_words import is_covered
 
@@ -286,12 +287,14 @@ class StudyPanel(QWidget):
         self.show_map.setCheckable(True)
         self.compute_anew = _button("compute_maps_anew", translate("StudyPanel", "Compute the maps anew"))
         self.identity = _button("choose_identity", translate("StudyPanel", "Choose whose study it is…"))
+        self.version = _button("choose_version", translate("StudyPanel", "Choose which images count…"))
         self.answer = Lines("answer")
         self.card = _button("model_card_button", translate("StudyPanel", "Model card"))
         self.score_again = _button("score_again", translate("StudyPanel", "Score again"))
         self.verify = _button("verify_score", translate("StudyPanel", "Check that the score is the same"))
+        choices = (self.identity, self.version)
         groups = (
-            _Group("score", translate("StudyPanel", "Model score (COVID-19)"), (self.score, self.identity)),
+            _Group("score", translate("StudyPanel", "Model score (COVID-19)"), (self.score, *choices)),
             _Group("series", translate("StudyPanel", "Series and slices"), (self.series,)),
             _Group("suitability", translate("StudyPanel", "Suitability"), (self.suitability,)),
             _Group("map", translate("StudyPanel", "Map"), (self.show_map, self.check, self.compute_anew), fixed=True),
@@ -342,6 +345,7 @@ class StudyPanel(QWidget):
         self.card.clicked.connect(self._show_card)
         self.score_again.clicked.connect(self._score_again)
         self.identity.clicked.connect(self._choose_identity)
+        self.version.clicked.connect(self._choose_version)
         self.verify.clicked.connect(self._verify)
         self.layer.changed.connect(self._refresh_maps)
         self._context.bridge.studies_changed.connect(self._studies_changed)
@@ -481,8 +485,10 @@ class StudyPanel(QWidget):
         why = self._why_read_only()
         known = self._facts is not None
         self.identity.setVisible(self._facts is not None and words.has_identity_to_choose(self._facts.row))
-        self.identity.setEnabled(not why)
-        self.identity.setToolTip(why)
+        self.version.setVisible(self._facts is not None and words.has_version_to_choose(self._facts.row))
+        for button in (self.identity, self.version):
+            button.setEnabled(not why)
+            button.setToolTip(why)
         scored = known and self._facts is not None and self._facts.result is not None
         for button, possible in ((self.score_again, known), (self.verify, scored)):
             button.setEnabled(possible and not why)
@@ -533,6 +539,10 @@ class StudyPanel(QWidget):
     def _choose_identity(self) -> None:
         if self._facts is not None:
             ask_identity(self._context, self._facts.row, self, self.say.emit)
+
+    def _choose_version(self) -> None:
+        if self._facts is not None:
+            ask_version(self._context, self._facts.row, self, self.say.emit)
 
     def _verify(self) -> None:
         self._ask(lambda engine: engine.request_verification(self._uid))

@@ -12,6 +12,7 @@ from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.lanes import Standing, standing_of
 from aicorona_desktop.core.rows import Row
 from aicorona_desktop.core.score import Score
+from aicorona_desktop.ui.finding_words import finding_text
 
 translate = QCoreApplication.translate
 
@@ -27,7 +28,8 @@ _RESENT = frozenset(
 """Reasons after which a second sending may help, beside those of a refused file."""
 
 _SCORED_AGAIN = frozenset({Reason.SCORING_FAILED, Reason.RESULT_DAMAGED, Reason.MODEL_FAILED_ITS_CHECK})
-_TWO_IDENTITIES = frozenset({Reason.TWO_PATIENTS, Reason.UID_CONFLICT, Reason.SERIES_IN_TWO_STUDIES})
+_TWO_IDENTITIES = frozenset({Reason.TWO_PATIENTS, Reason.SERIES_IN_TWO_STUDIES})
+_TWO_VERSIONS = frozenset({Reason.UID_CONFLICT, Reason.VERSION_CHOSEN, Reason.VERSIONS_NOT_SCORED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def trouble_of(row: Row) -> Trouble | None:
     if row.state.value not in ("unsuitable", "refused", "failed", "ignored", "superseded"):
         return None
     gravest = max(row.findings, key=lambda one: one.outcome.gravity, default=None)
-    happened = _happened(gravest) if gravest else translate("StudyPanel", "This study was not scored.")
+    happened = finding_text(gravest) if gravest else translate("StudyPanel", "This study was not scored.")
     return Trouble(happened, _means(row), _to_do(row, gravest))
 
 
@@ -190,34 +192,9 @@ def has_identity_to_choose(row: Row) -> bool:
     return any(one.reason in (Reason.TWO_PATIENTS, Reason.IDENTITY_CHOSEN) for one in row.findings)
 
 
-def _happened(finding: Finding) -> str:
-    if finding.reason is Reason.TRANSFER_SYNTAX:
-        words = translate("StudyPanel", "These images use a compression this version cannot open ({name}).")
-        return words.format(name=compression_name(finding.name))
-    return str(finding)
-
-
-def compression_name(transfer_syntax_uid: str) -> str:
-    """Return what a compression is called, with its UID; the UID alone where it has no name here.
-
-    Source: DICOM PS3.6, table A-1.
-    """
-    last = transfer_syntax_uid.removeprefix("1.2.840.10008.1.2.4.")
-    names = (name for ends, name in _COMPRESSIONS.items() if last in ends)
-    name = next(names, "")
-    return f"{name}, {transfer_syntax_uid}" if name else transfer_syntax_uid
-
-
-_COMPRESSIONS = {
-    ("51", "52", "53", "54", "55", "56"): "JPEG, 12 bit or progressive",
-    ("92", "93"): "JPEG 2000 in several components",
-    ("94", "95", "204", "205"): "JPIP, pictures kept on a server",
-    ("100", "101"): "MPEG-2",
-    ("102", "103", "104", "105", "106"): "MPEG-4, H.264",
-    ("107", "108"): "HEVC, H.265",
-    ("110", "111", "112"): "JPEG XL",
-    ("201", "202", "203"): "High-Throughput JPEG 2000",
-}
+def has_version_to_choose(row: Row) -> bool:
+    """Whether a person must choose between versions of the same images, or has chosen and may choose again."""
+    return any(one.reason in _TWO_VERSIONS for one in row.findings)
 
 
 def _means(row: Row) -> str:
@@ -233,8 +210,8 @@ def _to_do(row: Row, gravest: Finding | None) -> str:
     reason = gravest.reason if gravest else None
     if reason is Reason.TRANSFER_SYNTAX:
         return translate("StudyPanel", "Ask the scanner to send it uncompressed, or read it there.")
-    if reason in _TWO_IDENTITIES:
-        return translate("StudyPanel", "Compare the two identities, and choose which files belong together.")
+    if reason in _TWO_IDENTITIES | _TWO_VERSIONS:
+        return _to_compare(reason)
     if reason in _SCORED_AGAIN:
         return translate("StudyPanel", "Score it again; keep the log if that fails once more. Read it in any case.")
     if reason in _RESENT or (gravest and gravest.outcome is Outcome.REFUSED):
@@ -242,3 +219,9 @@ def _to_do(row: Row, gravest: Finding | None) -> str:
     if standing_of(row) is Standing.NOT_FOR_TOOL:
         return translate("StudyPanel", "Nothing, if that is so. Else use another series, or score it anyway.")
     return translate("StudyPanel", "Read it without a score, or use another series if there is one.")
+
+
+def _to_compare(reason: Reason | None) -> str:
+    if reason in _TWO_VERSIONS:
+        return translate("StudyPanel", "Compare the two versions, and choose which images count.")
+    return translate("StudyPanel", "Compare the two identities, and choose which files belong together.")

@@ -9,8 +9,10 @@ from enum import StrEnum
 
 from PySide6.QtCore import QCoreApplication
 
+from aicorona_desktop.core.retention import Step
 from aicorona_desktop.core.rows import Row, State
 from aicorona_desktop.core.score import CLASSES
+from aicorona_desktop.history.removals import Removal
 from aicorona_desktop.history.store import (
     Escalation,
     History,
@@ -22,17 +24,19 @@ from aicorona_desktop.history.store import (
     StudyNote,
     StudyOutcome,
     Verdict,
+    VersionChoice,
     Viewing,
 )
 from aicorona_desktop.ui import study_words
 from aicorona_desktop.ui import worklist_words as words
+from aicorona_desktop.ui.finding_words import finding_text
 from aicorona_desktop.ui.outcome_dialog import kind_word, value_word
 from aicorona_desktop.ui.verdict_panel import escalation_text, seen_text, verdict_text
 
 translate = QCoreApplication.translate
 
 
-Said = Verdict | StudyOutcome | Escalation | StudyNote | IdentityChoice | NameReading
+Said = Verdict | StudyOutcome | Escalation | StudyNote | IdentityChoice | NameReading | VersionChoice
 
 
 class Kind(StrEnum):
@@ -45,6 +49,8 @@ class Kind(StrEnum):
     ESCALATION = "escalation"
     NOTE = "note"
     IDENTITY = "identity"
+    VERSION = "version"
+    COPIES = "copies"
     VIEWING = "viewing"
 
 
@@ -63,6 +69,8 @@ class Trail:
     identities: tuple[IdentityChoice, ...] = ()
     names: tuple[NameReading, ...] = ()
     trouble: str = ""
+    versions: tuple[VersionChoice, ...] = ()
+    copies: tuple[Removal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class TrailEntry:
     kind: Kind
     title: str
     text: str
-    source: Said | StoredResult | StateChange | Viewing
+    source: Said | StoredResult | StateChange | Viewing | Removal
     taken_back: bool = False
 
     @property
@@ -85,7 +93,7 @@ class TrailEntry:
     @property
     def can_be_taken_back(self) -> bool:
         """Whether a person has said it and it still stands."""
-        said = self.kind in (Kind.VERDICT, Kind.OUTCOME, Kind.ESCALATION, Kind.NOTE)
+        said = self.kind in (Kind.VERDICT, Kind.OUTCOME, Kind.ESCALATION, Kind.NOTE, Kind.IDENTITY, Kind.VERSION)
         return said and not self.taken_back
 
 
@@ -113,6 +121,8 @@ def read_trail(history: History, study_instance_uid: str) -> Trail | None:
             history.identity_choices(uid),
             history.name_readings(uid),
             trouble,
+            history.version_choices(uid),
+            history.removals(uid),
         )
 
 
@@ -128,13 +138,13 @@ def _results(history: History, uid: str) -> tuple[tuple[StoredResult, ...], str]
 
 def entries_of(trail: Trail, *, covered: bool = False) -> tuple[TrailEntry, ...]:
     """Return everything in the order in which it happened; `covered` leaves numbers of the model away."""
-    found = [*_states(trail), *_scores(trail, covered=covered), *_said(trail), *_viewed(trail)]
+    found = [*_states(trail), *_scores(trail, covered=covered), *_said(trail), *_viewed(trail), *_copies(trail)]
     return tuple(sorted(found, key=lambda one: one.at))
 
 
 def _states(trail: Trail) -> Iterator[TrailEntry]:
     for one in trail.states:
-        parts = (one.cause, *(str(finding) for finding in one.findings))
+        parts = (one.cause, *map(finding_text, one.findings))
         text = "\n".join(part for part in parts if part)
         yield TrailEntry(one.at, Kind.STATE, _first_up(state_name(one.state)), text, one)
 
@@ -164,10 +174,19 @@ def _said(trail: Trail) -> Iterator[TrailEntry]:
 
     for choice in trail.identities:
         yield _entry(Kind.IDENTITY, translate("Trail", "Identity chosen"), identity_entry_text(choice), choice)
+    for version in trail.versions:
+        yield _entry(Kind.VERSION, translate("Trail", "Version chosen"), version_entry_text(version), version)
     for reading in trail.names:
         text = translate("Trail", "read as {character_set}").format(character_set=reading.character_set)
         said = ", ".join(filter(None, (text, reading.initials)))
         yield _entry(Kind.IDENTITY, translate("Trail", "Name shown otherwise"), said, reading)
+
+
+def _copies(trail: Trail) -> Iterator[TrailEntry]:
+    """What became of our copies; that a removal began says nothing once it ended."""
+    for one in trail.copies:
+        if one.step is not Step.REMOVING:
+            yield TrailEntry(one.at, Kind.COPIES, removal_title(one), removal_text(one), one)
 
 
 def _entry(kind: Kind, title: str, text: str, said: Said) -> TrailEntry:
@@ -203,6 +222,36 @@ def identity_entry_text(choice: IdentityChoice) -> str:
         else translate("Trail", "the files of %n other identity(ies) are left out", "", len(choice.seen) - 1)
     )
     return ", ".join(filter(None, (others, choice.initials)))
+
+
+def version_entry_text(choice: VersionChoice) -> str:
+    """Return which version was chosen, of how many images, why and by whom."""
+    count = len(choice.seen)
+    images = translate("Trail", "1 image") if count == 1 else translate("Trail", "%n images", "", count)
+    if choice.place is None:
+        text = translate("Trail", "two versions of {images}: not scored").format(images=images)
+    else:
+        text = translate("Trail", "version {number} of {images} is used").format(number=choice.place + 1, images=images)
+    return ", ".join(filter(None, (text, choice.why, choice.initials)))
+
+
+def removal_title(one: Removal) -> str:
+    """Return what became of our copies of a study's images."""
+    return {
+        Step.MARKED: translate("Trail", "Images named for removal"),
+        Step.KEPT: translate("Trail", "Images are kept"),
+        Step.REMOVING: translate("Trail", "Images are being removed"),
+        Step.REMOVED: translate("Trail", "Images removed"),
+    }[one.step]
+
+
+def removal_text(one: Removal) -> str:
+    """Return by which rule, who had switched it on, and how much went."""
+    rule = translate("Trail", "by the rule: {rule}").format(rule=one.rule) if one.rule else ""
+    files = ""
+    if one.step is Step.REMOVED:
+        files = translate("Trail", "%n file(s) of this program; the score and what was said stay", "", one.files)
+    return ", ".join(filter(None, (rule, files, one.who)))
 
 
 def state_name(state: State) -> str:

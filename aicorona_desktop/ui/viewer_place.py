@@ -58,12 +58,13 @@ class ViewerPlace(Place):
     study_shown = Signal(object)  # ViewedStudy
     slice_painted = Signal(int)  # the slice of the main picture that stands on the screen now
     study_step_wanted = Signal(str)  # previous, next or next_unread, in the order of the list
+    ending = Signal()  # the window closes: what is not on the disk must go there
 
     def __init__(self, context: Context, parent: QWidget | None = None, reader: StudyReader | None = None) -> None:
         """`reader` reads the files; by default one with a process of its own, which `end` ends."""
         super().__init__(context, parent)
         self.setObjectName("viewer_place")
-        self.reader = reader or StudyReader()
+        self.reader = reader or StudyReader(volumes=context.running.volumes)
         self.state = ViewerState()
         self.viewed: ViewedStudy | None = None
         self.book = MeasureBook(context, self)
@@ -177,6 +178,7 @@ class ViewerPlace(Place):
 
     def end(self) -> None:
         """Record the viewing, stop loading, end the reader process."""
+        self.ending.emit()
         self._cine.stop()
         self._log.close_now()
         self._shelf.clear()
@@ -321,7 +323,7 @@ class ViewerPlace(Place):
         self.prior.forget()
         self._use(None)
         self.list.clear()
-        self.maps.show_study(None)
+        self.maps.study_coming()
         self.set_state(self._settled(ViewerState()))
 
     def _read_study(self) -> None:
@@ -361,6 +363,7 @@ class ViewerPlace(Place):
     def _failed(self, uid: str, sentence: str) -> None:
         if uid != self._uid or self.viewed is not None:
             return
+        self.maps.show_study(None)
         who = self._person.identity
         self.message.setText(f"{who.name} {who.patient_id}\n\n{sentence}" if who is not None else sentence)
         self._pages.setCurrentIndex(0)
@@ -377,7 +380,7 @@ class ViewerPlace(Place):
         store.take(first.slice_index, first.shown)
         self._use(store)
         where = (first.study_instance_uid, first.series_instance_uid, first.slices, first.slice_index)
-        self.set_state(states.opened(self.state, *where))
+        self.set_state(states.with_map(states.opened(self.state, *where), self.state.map_on))
 
     def _show_viewed(self, viewed: ViewedStudy) -> None:
         before, self.viewed = self._store, viewed
@@ -395,7 +398,11 @@ class ViewerPlace(Place):
             )
         else:
             where = (viewed.study_instance_uid, series.series_instance_uid, total)
-            self.set_state(states.opened(self.state, *where, states.middle_of(series.used, total)))
+            opened = states.opened(self.state, *where, states.middle_of(series.used, total))
+            self.set_state(states.with_map(opened, self.state.map_on))
+        if self.state.map_on and self.maps.blocked:  # asked for while the study was being opened
+            self.say.emit(self.maps.blocked)
+            self.set_state(states.with_map(self.state, on=False))
         store.load(self.context.jobs, self.reader, self.state.slice_index, "pictures")
         self._show_list()
         self._render()

@@ -21,7 +21,8 @@ from aicorona_desktop.ui.import_summary import ImportLine
 from aicorona_desktop.ui.menus import TellingMenu
 from aicorona_desktop.ui.quick_look import QuickLook
 from aicorona_desktop.ui.recorder import Entry, recorder_of
-from aicorona_desktop.ui.study_words import has_identity_to_choose
+from aicorona_desktop.ui.study_words import has_identity_to_choose, has_version_to_choose
+from aicorona_desktop.ui.version_dialog import ask_version
 from aicorona_desktop.ui.worklist_filters import FilterBar
 from aicorona_desktop.ui.worklist_lines import Kind
 from aicorona_desktop.ui.worklist_live import LiveOrder
@@ -48,6 +49,11 @@ SORTED_BY = {
     Column.READER: SortColumn.READER,
 }
 
+WRITING = (
+    *("pin", "score_again", "score_now", "note"),
+    *("choose_identity", "choose_version", "read_name", "remove"),
+)
+"""The actions on a study that record something."""
 ALWAYS_SHOWN = (Column.MARK, Column.IDENTITY, Column.SCORE, Column.STATE)
 FOLDED = "folded"  # stands before the lanes, so that none folded is not nothing remembered
 SAVE_AFTER_MS = 400
@@ -157,6 +163,7 @@ class WorklistPlace(Place):
             "score_now": self._score_now,
             "note": self._note,
             "choose_identity": self._choose_identity,
+            "choose_version": self._choose_version,
             "read_name": self._read_name,
             "remove": self._remove,
             "copy_row": self._copy,
@@ -170,7 +177,16 @@ class WorklistPlace(Place):
         actions["restore_layout"].triggered.connect(self.reset_layout)
         if not self.context.writable:
             why = self.tr("Another copy of the program has the history open. This one is for reading only.")
-            for name in ("pin", "score_again", "score_now", "note", "choose_identity", "read_name", "remove"):
+            for name in (
+                "pin",
+                "score_again",
+                "score_now",
+                "note",
+                "choose_identity",
+                "choose_version",
+                "read_name",
+                "remove",
+            ):
                 actions.disable(f"{WORKLIST}.{name}", why)
 
     # --- coming and going ------------------------------------------------------------------------------------
@@ -207,8 +223,7 @@ class WorklistPlace(Place):
 
     def asked(self) -> Asked:
         """Return what the list shall show."""
-        point = self.context.running.pack.operating_point
-        policy = policy_of(self.context.site.value, None if point is None else point.threshold)
+        policy = policy_of(self.context.site.value, self.context.running.points.threshold)
         return Asked(policy, self.filters.wanted(), self._sort)
 
     # --- for the viewer --------------------------------------------------------------------------------------
@@ -470,6 +485,13 @@ class WorklistPlace(Place):
         elif row is not None:
             ask_identity(self.context, row, self, self.say.emit)
 
+    def _choose_version(self) -> None:
+        row = self.view.current_row()
+        if row is not None and not has_version_to_choose(row):
+            self.say.emit(self.tr("Every image of this study has one version only."))
+        elif row is not None:
+            ask_version(self.context, row, self, self.say.emit)
+
     def _read_name(self) -> None:
         row = self.view.current_row()
         if row is not None:
@@ -537,6 +559,7 @@ class WorklistPlace(Place):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         names = ["open", "quick_look", "fold" if self.model.is_unfolded(uid) else "unfold", "", "pin", "note"]
         names += ["choose_identity"] if has_identity_to_choose(row) else []
+        names += ["choose_version"] if has_version_to_choose(row) else []
         names += ["read_name", "score_now"] if words.is_in_work(row) else ["read_name"]
         names += ["score_again", "", "copy_row", "remove"]
         for name in names:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aicorona_desktop.core.receiving import ReceiverSettings
 from aicorona_desktop.core.settings import FILE_NAME, Order, Settings, SettingsError, load_settings, save_settings
+from aicorona_desktop.core.sources import WatchedSource
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
@@ -19,14 +21,25 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
-    watched = (tmp_path / "CT 1", tmp_path / "КТ")
+    watched = (
+        WatchedSource(tmp_path / "CT 1", "Scanner 1", copied=False, quiet_time_s=60.0, look_every_s=30.0),
+        WatchedSource(tmp_path / "КТ"),
+    )
     chosen = Settings(45, Order.ARRIVAL, 12.5, 2, "cpu", 3, tmp_path / "pack é", watched, True, True, True)
+    chosen = replace(chosen, cache_gb=20, keep_days=30, keep_gb=500, copy_files=False)
+    chosen = replace(chosen, receiver=ReceiverSettings(port=11113), backup_also_to=tmp_path / "stick")
     assert all(getattr(chosen, field.name) != getattr(Settings(), field.name) for field in fields(Settings))
 
     save_settings(chosen, tmp_path)
 
     assert load_settings(tmp_path) == chosen
     assert [one.name for one in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_the_folders_of_a_version_before_are_watched_as_they_were_in_place(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text('{"watched": ["/in/CT"]}')
+
+    assert load_settings(tmp_path).watched == (WatchedSource(Path("/in/CT"), copied=False),)
 
 
 def test_a_setting_of_another_version_is_no_trouble(tmp_path: Path) -> None:

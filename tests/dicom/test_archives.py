@@ -215,6 +215,18 @@ def test_a_bomb_is_refused_before_anything_is_inflated():
     assert refusal(torn) is Reason.ARCHIVE_TOO_LARGE
 
 
+def test_more_bytes_than_a_disc_may_hold_are_refused_at_any_ratio(monkeypatch: pytest.MonkeyPatch):
+    data = zipped({"a": NOISE, "b": NOISE}, zipfile.ZIP_STORED)
+    assert len(Archive(data).members) == 2
+    monkeypatch.setattr("aicorona_desktop.dicom.child.archives.MOST_BYTES", 2 * len(NOISE) - 1)
+    assert refusal(data) is Reason.ARCHIVE_TOO_LARGE
+
+
+def test_folders_nested_too_deep_are_refused():
+    assert len(Archive(zipped({"a/" * 63 + "x": TEXT})).members) == 1
+    assert refusal(zipped({"a/" * 64 + "x": TEXT})) is Reason.ARCHIVE_PATH
+
+
 def test_too_many_entries_are_refused():
     assert refusal(zipped({str(index): b"" for index in range(20_001)}, zipfile.ZIP_STORED)) is Reason.ARCHIVE_TOO_MANY
 

@@ -50,9 +50,15 @@ def header(**values: object) -> Header:
 
 
 def study(
-    uid: str = "1.2.3", slices: int = 3, *, first: int = 0, name: str = "Doe^Jane", left_out: tuple[LeftOut, ...] = ()
+    uid: str = "1.2.3",
+    slices: int = 3,
+    *,
+    first: int = 0,
+    name: str = "Doe^Jane",
+    patient_id: str | None = None,
+    left_out: tuple[LeftOut, ...] = (),
 ) -> Study:
-    """A study of one series; slice n has the identity UID.n."""
+    """A study of one series; slice n has the identity UID.n, the patient the ID ID-UID where none is given."""
     instances = tuple(
         Instance(
             file(f"{uid}.{number}"),
@@ -61,7 +67,7 @@ def study(
                 study_instance_uid=uid,
                 series_instance_uid=f"{uid}.1000",
                 patient_name=name,
-                patient_id=f"ID-{uid}",
+                patient_id=f"ID-{uid}" if patient_id is None else patient_id,
                 patient_sex="F",
                 patient_age_years=61.5,
                 study_date="2026-11-22",

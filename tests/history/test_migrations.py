@@ -161,6 +161,13 @@ def test_a_file_of_version_2_takes_in_identities_and_names_and_keeps_its_rows(
         assert raw.execute("PRAGMA user_version").fetchone()[0] == 2
 
 
+def test_the_uid_leaves_the_words_that_a_study_of_an_older_file_is_found_by(old: Path) -> None:
+    with History.open(old, clock=Clock(NOW)) as history:
+        found = [history.search(text) for text in ("doe jane", "1.4", "4")]
+
+    assert [len(rows) for rows in found] == [5, 1, 0]
+
+
 def test_an_older_file_is_read_in_this_form_and_left_untouched(old: Path) -> None:
     before = digest(old)
 

@@ -191,7 +191,7 @@ def test_the_write_ahead_log_is_used_only_where_its_bug_is_mended(version: tuple
 
 def test_the_connection_is_set_to_lose_nothing(path: Path) -> None:
     wanted = {
-        "synchronous": 2,
+        "synchronous": 3,
         "foreign_keys": 1,
         "trusted_schema": 0,
         "cell_size_check": 1,

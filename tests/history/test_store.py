@@ -644,6 +644,14 @@ def test_a_study_is_found_by_a_part_of_its_numbers_and_a_corrected_name(history:
     ]  # fmt: skip
 
 
+def test_a_patients_number_is_not_found_in_the_uid_of_another_study(history: History) -> None:
+    history.record_received(study("1.2.840.4711.9", patient_id="8"))
+    history.record_received(study("1.2.5", patient_id="A4711"))
+
+    assert [row.study_instance_uid for row in history.search("4711")] == ["1.2.5"]
+    assert [row.study_instance_uid for row in history.search("840.4711")] == ["1.2.840.4711.9"]
+
+
 def test_pages_give_every_study_once_newest_first(history: History) -> None:
     for number in range(7):
         history.record_received(study(f"1.{number}", 1))

@@ -243,8 +243,13 @@ class Scripted:
     def __init__(self, *looks):
         self.looks = list(looks)
 
+    is_on_network = False
+
     def __call__(self, _folder):
         return self
+
+    def next_look_in_s(self, every_s):
+        return every_s
 
     def look(self):
         look = self.looks.pop(0)
@@ -304,3 +309,58 @@ def test_a_look_can_be_asked_for_before_its_time(tmp_path):
 
     assert eventually(lookout.take) == good
     lookout.close()
+
+
+# --- over restarts, and on other drives -----------------------------------------------------------------------------
+
+
+def known_of(watched) -> dict[str, tuple[int, int, str]]:
+    return {
+        str(path.relative_to(watched.folder)): (path.stat().st_size, path.stat().st_mtime_ns, str(path.stat().st_ino))
+        for path in watched.folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_what_an_earlier_run_has_read_is_handed_out_again_only_where_it_has_changed(watched):
+    for name in ("a", "b", "c"):
+        (watched.folder / name).write_bytes(b"1")
+    again = Watched(watched.folder, known=known_of(watched))
+    (watched.folder / "b").write_bytes(b"22")
+    (watched.folder / "d").write_bytes(b"new")
+
+    assert again.settled() == []
+    assert again.settled() == ["b", "d"]
+    assert again.settled() == []
+
+
+def test_a_folder_that_held_files_in_an_earlier_run_and_is_empty_now_is_offline(watched):
+    (watched.folder / "a").write_bytes(b"1")
+    known = known_of(watched)
+    (watched.folder / "a").unlink()
+
+    assert Watched(watched.folder, known=known).look().reach is Reach.OFFLINE
+    assert Watched(watched.folder, known=known, may_empty=True).look().reach is Reach.WATCHING
+
+
+def test_the_next_look_comes_as_soon_as_a_file_may_be_complete(watched):
+    (watched.folder / "a").write_bytes(b"1")
+    watched.look()
+    assert watched.watch.next_look_in_s(10.0) == 5.0
+
+    watched.clock.now += 3
+    assert watched.watch.next_look_in_s(10.0) == 2.0
+    assert watched.settled(1.5) == []
+    assert watched.watch.next_look_in_s(10.0) == 0.5
+    watched.clock.now += 5
+    assert watched.watch.next_look_in_s(10.0) == 0.2
+    assert watched.settled(0.2) == ["a"]
+    assert watched.watch.next_look_in_s(10.0) == 10.0
+
+
+def test_on_a_network_drive_files_stand_still_for_longer_and_looks_are_further_apart(watched, monkeypatch):
+    monkeypatch.setattr("aicorona_desktop.intake.folders.is_on_network", lambda _folder: True)
+    remote = Watched(watched.folder)
+    (watched.folder / "a").write_bytes(b"1")
+    assert [remote.settled(10.0) for _ in range(3)] == [[], [], ["a"]]
+    assert remote.watch.is_on_network

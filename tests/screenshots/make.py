@@ -59,6 +59,10 @@ SHOTS = {
     "device-lost": "The graphics card failed: one quiet bar",
     "disk-nearly-full": "The disk is nearly full: one quiet bar",
     "import-table": "What became of every file of an import",
+    "disc-asked": "A disc with DICOM was put in: asked once",
+    "disc-copied": "A disc is copied; a part of it can't be read so far",
+    "disc-away": "A disc was taken out too early",
+    "disc-safe": "A disc is copied and checked: safe to remove",
     "read-only": "A history that another copy has open: for reading only",
     "look-first": "Score and map covered until the own impression is given",
     "viewer-empty": "The viewer without a study",
@@ -82,13 +86,18 @@ SHOTS = {
     "history": "The history with the trail of a study",
     "verification": "Verification",
     "settings-intake": "Settings: intake",
+    "settings-watched": "Settings: three watched folders, one of them lost",
+    "settings-receiver": "Settings: the DICOM receiver, switched on for two senders",
     "settings-order": "Settings: order and alerts",
     "settings-viewer": "Settings: viewer",
     "settings-keys": "Settings: keys and mouse",
     "settings-model": "Settings: model and device",
     "settings-privacy": "Settings: privacy",
     "settings-look": "Settings: language and look",
+    "settings-storage": "Settings: storage, with a rule that is not switched on yet",
     "settings-backup": "Settings: backup",
+    "versions": "Two versions of the same images side by side, and the choice between them",
+    "versions-taken-back": "The choice between two versions in the trail of the history",
     "keys": "The sheet of all keys",
     "help": "Help for the place in front",
     "about": "What the program is, its pack and where its files lie",
@@ -452,12 +461,13 @@ def all_read(camera: Camera, data: Data) -> None:
 def folders(camera: Camera, data: Data) -> None:
     from aicorona_desktop.core.events import WatchedFolder, WatchState
     from aicorona_desktop.core.settings import Settings
+    from aicorona_desktop.core.sources import WatchedSource
 
     quick = opened(data.program, camera.look, site=Settings(poll_s=0.3))
     with tempfile.TemporaryDirectory() as temporary, quick as window:
         folder = Path(temporary) / "CT"
         folder.mkdir()
-        window.site.change(watched=(folder,))
+        window.site.change(watched=(WatchedSource(folder),))
         until(lambda: window.footer.facts.folders, "the folder")
         folder.rmdir()
         until(lambda: window.footer.facts.folders[0].state is WatchState.LOST, "the folder to be lost")
@@ -494,6 +504,30 @@ def import_table(camera: Camera, data: Data) -> None:
         pump(0.3)
         camera.shot("import-table", window, sheet)
         sheet.close()
+
+
+def discs(camera: Camera, data: Data) -> None:
+    from aicorona_desktop.core.discs import CopyProgress, Phase
+    from aicorona_desktop.core.events import DiscProgress
+    from aicorona_desktop.intake.media import Medium, MediumKind, MediumLook
+    from aicorona_desktop.ui.media_dialog import MediumSeen
+
+    with opened(data.program, camera.look) as window:
+        disc = Medium(data.studies, MediumKind.DISC, "CHEST_CD")
+        window.discs._ask(MediumSeen(disc, "a mark", MediumLook(True, 1240, 652_000_000)))
+        pump(0.5)
+        camera.shot("disc-asked", window, last_sheet(window))
+        assert window.discs.sheet is not None
+        window.discs.sheet.reject()
+        half = CopyProgress(Phase.COPYING, 1240, 412, 3, 0, 652_000_000, 217_000_000, seconds_left=131.0)
+        for name, progress in (
+            ("disc-copied", half),
+            ("disc-away", replace(half, phase=Phase.AWAY)),
+            ("disc-safe", CopyProgress(Phase.SAFE, 1240, 1238, 0, 2, 652_000_000, 651_000_000, bytes_lost=5120)),
+        ):
+            window.bridge(DiscProgress(7, "CHEST_CD", progress))
+            pump(0.5)
+            camera.shot(name, window)
 
 
 def read_only(camera: Camera, data: Data) -> None:
@@ -645,18 +679,110 @@ def other_places(camera: Camera, data: Data) -> None:
 
 def sheets(camera: Camera, data: Data) -> None:
     with opened(data.program, camera.look) as window:
-        for group in ("intake", "order", "viewer", "keys", "model", "privacy", "look", "backup"):
+        for group in ("intake", "order", "viewer", "keys", "model", "privacy", "look", "storage", "backup"):
             if camera.wants(f"settings-{group}"):
                 sheet = window.open_settings(group)
+                if group == "storage":
+                    sheet.storage.days.setValue(30)
+                    until(lambda sheet=sheet: sheet.storage._found is not None, "what would go")
                 pump(0.3)
                 camera.shot(f"settings-{group}", window, sheet)
                 sheet.close()
                 pump(0.05)
+        if camera.wants("settings-receiver"):
+            receiver_page(camera, window)
+        if camera.wants("settings-watched"):
+            watched_page(camera, window)
         for name, sheet in (("keys", window.open_key_sheet()), ("about", window.open_help(about=True))):
             pump(0.2)
             camera.shot(name, window, sheet)
             sheet.close()
             pump(0.05)
+
+
+def versions(camera: Camera, data: Data) -> None:
+    """Three images of a study come again, with other bytes, from a disc."""
+    from aicorona_desktop.ui.study_words import has_version_to_choose
+    from aicorona_desktop.ui.version_dialog import VersionDialog, ask_version
+    from tests.phantom import chest
+
+    made = chest().with_slices(30, 10.0).with_matrix(256).named("sent twice")
+    corrected = made.with_ground_glass(0.6).with_tags(SeriesDescription="AXIAL 5.0 corrected")
+    with tempfile.TemporaryDirectory() as temporary, opened(data.program, camera.look) as window:
+        assert window.context is not None
+        context, uid = window.context, made.study_instance_uid
+        first, later = Path(temporary) / "CT inbox", Path(temporary) / "Disc of Ward 4"
+        window.submit([made.written_to(first)])
+        until(lambda: (row := context.reading.row(uid)) is not None and row.probabilities, "the score", 120)
+        later.mkdir()
+        for index in (14, 15, 16):
+            (later / f"IM{index:04d}.dcm").write_bytes(corrected.file(index))
+        window.submit([later])
+        until(lambda: (row := context.reading.row(uid)) is not None and has_version_to_choose(row), "the conflict")
+        row = context.reading.row(uid)
+        assert row is not None
+        ask_version(context, row, window, say_aloud)
+        until(lambda: isinstance(last_sheet(window), VersionDialog), "the sheet")
+        sheet = last_sheet(window)
+        assert isinstance(sheet, VersionDialog)
+        until(lambda: sheet._compared is not None, "the pictures")
+        sheet.why.setText("sent again with the right kernel")
+        pump(0.3)
+        camera.shot("versions", window, sheet)
+        sheet.answers.choose(1)
+        sheet.accept()
+        until(lambda: context.reading.version_choice(uid) is not None, "the choice")
+        window.show_place("history")
+        until(lambda: (row := context.reading.row(uid)) is not None and row.probabilities, "the score", 120)
+        window.places["history"].show_study(uid)
+        pump(1.0)
+        trail = window.places["history"].list
+        for number in range(trail.count()):
+            if "Version chosen" in trail.item(number).text():
+                trail.setCurrentRow(number)
+        pump(0.2)
+        camera.shot("versions-taken-back", window)
+
+
+def watched_page(camera: Camera, window: MainWindow) -> None:
+    from aicorona_desktop.core.events import WatchedFolder, WatchState
+    from aicorona_desktop.core.sources import WatchedSource
+
+    before, now = window.site.value.watched, datetime.now(UTC)
+    places = [Path("/srv/scanner-1"), Path("/mnt/archive/CT/incoming"), Path("/media/exchange")]
+    sheet = window.open_settings("intake")
+    sources = (WatchedSource(places[0], "Scanner 1", quiet_time_s=60), *(WatchedSource(one) for one in places[1:]))
+    states = (
+        WatchedFolder(places[0], WatchState.WATCHING, now, 12_408, now, 34),
+        WatchedFolder(places[1], WatchState.LOST, now),
+        WatchedFolder(places[2], WatchState.REFUSED, now),
+    )
+    window.site.change(watched=sources)
+    sheet.watched.follow(lambda: states, window.bridge.sources_changed, window._look_for_files)
+    sheet.watched.list.setCurrentRow(0)
+    pump(0.3)
+    sheet.page.verticalScrollBar().setValue(sheet.watched.y())
+    pump(0.2)
+    camera.shot("settings-watched", window, sheet)
+    sheet.close()
+    window.site.change(watched=before)
+    pump(0.3)
+
+
+def receiver_page(camera: Camera, window: MainWindow) -> None:
+    from aicorona_desktop.core.receiving import Caller, ReceiverSettings
+
+    callers = (Caller("CT1", ("192.168.1.20",)), Caller("ARCHIVE", ("192.168.2.0/24",)))
+    window.site.change(receiver=ReceiverSettings(True, callers=callers))
+    until(lambda: "Receiving" in window.footer.words()["receiver"], "the receiver")
+    sheet = window.open_settings("intake")
+    pump(0.3)
+    sheet.page.verticalScrollBar().setValue(sheet.receiver.y())
+    pump(0.2)
+    camera.shot("settings-receiver", window, sheet)
+    sheet.close()
+    window.site.change(receiver=ReceiverSettings())
+    pump(0.3)
 
 
 def others(camera: Camera, data: Data) -> None:
@@ -687,6 +813,7 @@ SCENES: tuple[tuple[Callable[[Camera, Data], None], tuple[str, ...]], ...] = (
     (folders, ("folder-lost", "folder-refused")),
     (notices, ("device-lost", "disk-nearly-full")),
     (import_table, ("import-table",)),
+    (discs, ("disc-asked", "disc-copied", "disc-away", "disc-safe")),
     (read_only, ("read-only",)),
     (look_first, ("look-first",)),
     (
@@ -706,6 +833,7 @@ SCENES: tuple[tuple[Callable[[Camera, Data], None], tuple[str, ...]], ...] = (
     (verdict, ("verdict", "verdict-saved")),
     (other_places, ("history", "verification")),
     (sheets, (*(name for name in SHOTS if name.startswith("settings-")), "keys", "about")),
+    (versions, ("versions", "versions-taken-back")),
     (others, tuple(REAL)),
 )
 """What each scene takes; together they are all of `SHOTS`."""

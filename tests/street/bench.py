@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,8 +10,7 @@ from aicorona_desktop.core import events
 from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.history.store import History, utc_now
-from aicorona_desktop.intake.folders import FolderWatch
-from aicorona_desktop.intake.keeping import Spool
+from aicorona_desktop.intake.originals import Originals
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.triage.engine import Engine
 from aicorona_desktop.triage.watching import Watching
@@ -32,14 +30,13 @@ class Bench:
             reader=reader,
             scorer=scorer,
             history=self.history,
-            spool=Spool(folder / "spool"),
+            spool=Originals(folder / "spool", self.history.intend_copies),
             settings=settings or Settings(),
             listener=self.events.append,
             **options,
         )
         # Files count as complete at once: what that takes has its own tests.
-        make = partial(FolderWatch, between_looks_s=0.05)
-        self.engine._watching = Watching(self.engine._wake_up, utc_now, make)
+        self.engine._watching = Watching(self.engine._wake_up, utc_now, self.history, between_looks_s=0.05)
         self.engine.start()
 
     def __enter__(self) -> Bench:

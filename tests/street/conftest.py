@@ -15,7 +15,7 @@ from aicorona_desktop.core.events import Event
 from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.history.store import History, utc_now
-from aicorona_desktop.intake.keeping import Spool
+from aicorona_desktop.intake.originals import Originals
 from aicorona_desktop.model.cache import SliceCache
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.pack import default_pack
@@ -70,11 +70,16 @@ def run(reader: Reader, scorer: Scorer, cache: SliceCache, tmp_path: Path) -> Ca
         folder = tmp_path / f"run-{next(runs)}"
         folder.mkdir()
         with History.open(folder / "history.sqlite") as history:
-            spool = Spool(folder / "spool")
+            spool = Originals(folder / "spool", history.intend_copies)
             engine = Engine(
-                reader=reader, scorer=scorer, history=history, spool=spool, settings=Settings(), listener=events.append
+                reader=reader,
+                scorer=scorer,
+                history=history,
+                spool=spool,
+                settings=Settings(),
+                listener=events.append,
+                cache=cache,  # most generated cases hold the same pixels
             )
-            engine._cache = cache  # most generated cases hold the same pixels
             engine.start()
             engine.submit(paths)
             assert engine.wait_until_idle(120)

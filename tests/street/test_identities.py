@@ -201,7 +201,7 @@ def test_a_wish_that_breaks_on_our_side_leaves_the_score_standing(
     bench.engine.submit([MINE.written_to(tmp_path / "mine")])
     bench.done()
     before = row(bench)
-    monkeypatch.setattr(bench.engine, "_preliminary", lambda *_: 1 / 0)
+    monkeypatch.setattr(bench.engine._scoring, "_preliminary", lambda *_: 1 / 0)
 
     bench.engine.score_again(UID, by="AB")
     bench.done()
@@ -217,15 +217,16 @@ def test_a_study_whose_import_was_cut_off_is_not_scored_as_if_it_were_whole(
     reader: Reader, scorer: Scorer, tmp_path: Path
 ) -> None:
     with Bench(reader, scorer, tmp_path, Settings(), resident=True) as bench:
-        read_on = bench.engine._file_read
+        arriving = bench.engine._arriving
+        read_on = arriving._file_read
 
         def stop_at_thirty(read: Any) -> None:
             read_on(read)
             if bench.engine.files_done == 30:
-                bench.engine._arrive(bench.engine._reading.batch.portion(), bench.engine._account)
+                arriving._arrive(arriving._reading.batch.portion(), arriving._account)
                 bench.engine._stopping.set()
 
-        bench.engine._reading._told = stop_at_thirty
+        bench.engine._arriving._reading._told = stop_at_thirty
         bench.engine.submit([MINE.with_slices(60, 5).written_to(tmp_path / "in")], "Disc 7")
         bench.engine.submit([OTHER.written_to(tmp_path / "next")], "Disc 8")
         bench.engine._thread.join(30)

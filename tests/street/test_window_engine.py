@@ -23,6 +23,7 @@ from aicorona_desktop.core.findings import Outcome, Reason
 from aicorona_desktop.core.imports import Fate, ImportSummary
 from aicorona_desktop.core.rows import Lane, State
 from aicorona_desktop.core.settings import Settings
+from aicorona_desktop.core.sources import WatchedSource
 from aicorona_desktop.core.space import FLOOR_INTAKE_BYTES, FLOOR_WRITE_BYTES
 from aicorona_desktop.dicom.client import Reader, ReaderError
 from aicorona_desktop.history.store import History, utc_now
@@ -99,7 +100,7 @@ def test_an_import_that_is_stopped_keeps_what_was_read_and_warns_of_what_may_be_
 ) -> None:
     folder = phantom.chest().with_slices(60, 5).written_to(tmp_path / "in")
     with Bench(reader, scorer, tmp_path, QUICK, resident=True) as bench:
-        count, read_on = 0, bench.engine._file_read
+        count, read_on = 0, bench.engine._arriving._file_read
 
         def stop_at_forty(read: Any) -> None:
             nonlocal count
@@ -108,10 +109,10 @@ def test_an_import_that_is_stopped_keeps_what_was_read_and_warns_of_what_may_be_
                 bench.engine.cancel_import(1)
             read_on(read)
 
-        bench.engine._reading._told = stop_at_forty
+        bench.engine._arriving._reading._told = stop_at_forty
         stopped = imported(bench, folder)
         bench.done()
-        bench.engine._reading._told = read_on
+        bench.engine._arriving._reading._told = read_on
         score = bench.wait_for(events.FinalScore)
         whole = imported(bench, folder)
         bench.done()
@@ -128,7 +129,7 @@ def test_an_import_that_is_stopped_keeps_what_was_read_and_warns_of_what_may_be_
 
 def test_an_import_that_is_stopped_before_its_turn_reads_nothing(bench: Bench, tmp_path: Path) -> None:
     folder = phantom.chest().written_to(tmp_path / "in")
-    bench.engine._cancelled.add(1)
+    bench.engine._arriving._cancelled.add(1)
 
     summary = imported(bench, folder)
 
@@ -154,7 +155,7 @@ def test_a_client_is_told_of_files_in_bundles_and_of_a_total(bench: Bench, tmp_p
 def test_studies_of_a_long_import_are_in_the_list_while_the_rest_is_read(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aicorona_desktop.triage.engine.ARRIVE_EVERY_S", 0.0)
+    monkeypatch.setattr("aicorona_desktop.triage.arriving.ARRIVE_EVERY_S", 0.0)
     for number in range(3):
         phantom.chest(f"c{number}").written_to(tmp_path / "in" / str(number))
 
@@ -171,7 +172,7 @@ def test_studies_of_a_long_import_are_in_the_list_while_the_rest_is_read(
 def test_a_long_import_does_not_hold_up_what_came_before(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aicorona_desktop.triage.engine.ARRIVE_EVERY_S", 0.02)
+    monkeypatch.setattr("aicorona_desktop.triage.arriving.ARRIVE_EVERY_S", 0.02)
     first = phantom.chest("first").with_slices(60, 4).written_to(tmp_path / "a")
     for number in range(4):
         phantom.chest(f"c{number}").written_to(tmp_path / "b" / str(number))
@@ -198,7 +199,7 @@ def test_an_import_that_breaks_off_says_so_and_the_engine_goes_on(
         yield
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.engine._reading._reader, "examine_all", fail)
+        patch.setattr(bench.engine._arriving._reading._reader, "examine_all", fail)
         broken = imported(bench, folder)
 
     assert broken.trouble == "The reader can't be started."
@@ -227,7 +228,7 @@ def test_slices_that_come_later_from_elsewhere_join_the_study(bench: Bench, tmp_
         path.rename(tmp_path / "two" / path.name)
     imported(bench, folder)
     bench.done()
-    bench.engine._forget(chest.study_instance_uid)  # as after a hundred others
+    bench.engine._known.forget(chest.study_instance_uid)  # as after a hundred others
 
     imported(bench, tmp_path / "two")
     bench.done()
@@ -340,7 +341,7 @@ def test_a_wish_that_can_not_be_met_leaves_the_study_as_it_was(bench: Bench, tmp
     bench.engine.score_again(uid, "1.2.3")
     bench.engine.score_again("1.2.3.4")
     shutil.rmtree(folder)
-    bench.engine._forget(uid)
+    bench.engine._known.forget(uid)
     bench.engine.score_again(uid)
     bench.done()
 
@@ -642,7 +643,7 @@ def test_a_program_that_stays_has_all_parts_and_a_second_one_may_only_read(
 def test_the_watched_folders_of_the_settings_are_watched_from_the_start(
     start: Callable[..., Any], tmp_path: Path
 ) -> None:
-    settings = replace(QUICK, watched=(tmp_path / "in", tmp_path / "missing"))
+    settings = replace(QUICK, watched=(WatchedSource(tmp_path / "in"), WatchedSource(tmp_path / "missing")))
     (tmp_path / "in").mkdir()
 
     with start(Wishes(history=tmp_path / "h.sqlite", settings=settings), lambda _event: None) as parts:

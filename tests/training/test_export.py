@@ -19,13 +19,17 @@ pytest.importorskip("safetensors", reason="safetensors is in the train extra")
 import onnxruntime  # noqa: E402 - only where the extras are there
 from safetensors.torch import save_file  # noqa: E402
 
+from aicorona_desktop.model.client import Scorer  # noqa: E402
 from aicorona_desktop.model.onnx_check import OPERATORS, PackError  # noqa: E402
 from aicorona_desktop.model.pack import load_pack  # noqa: E402
+from aicorona_desktop.model.preprocess import prepare  # noqa: E402
+from aicorona_desktop.model.providers import ProofRecord  # noqa: E402
 from aicorona_desktop.training import export  # noqa: E402
 from aicorona_desktop.training.__main__ import main  # noqa: E402
 from aicorona_desktop.training.config import Data  # noqa: E402
 from aicorona_desktop.training.evaluating import Exported, Subject  # noqa: E402
 from aicorona_desktop.training.graph import NORMALISATIONS, ExportError, build_graph, half_report  # noqa: E402
+from aicorona_desktop.training.measuring import normalised  # noqa: E402
 from aicorona_desktop.training.network import EfficientNetB3, block_plans, same_padding  # noqa: E402
 from aicorona_desktop.training.release import compared  # noqa: E402
 from tests.training.made_up import hounsfield, record, store_of  # noqa: E402
@@ -222,6 +226,21 @@ def test_two_exports_give_the_same_files_and_a_pack_that_loads(network: Efficien
     assert "made-up slices" in first.card()
     with pytest.raises(ExportError, match="already"):
         export.export_pack(tmp_path / "first", RECIPE, network)
+
+
+def test_a_pack_of_the_papers_512_pixels_runs_in_the_program_as_in_pytorch(network: EfficientNetB3, tmp_path: Path):
+    prepared = prepare(hounsfield(5), "paper-1", 512)
+
+    pack = export.export_pack(tmp_path / "packs", replace(RECIPE, input_size=512), network)
+    with Scorer(load_pack(pack.folder), "cpu", 1, record=ProofRecord(tmp_path / "providers.json")) as scorer:
+        scorer.submit(0, hounsfield(5))
+        answer = scorer.next()
+
+    assert answer is not None
+    with torch.inference_mode():
+        expected = network(normalised(torch.from_numpy(prepared[None]), "imagenet"))[0].numpy()
+    assert (pack.input_size, answer[1].cam.shape) == (512, (3, 16, 16))
+    assert np.allclose(np.add(answer[1].contribution, pack.bias), expected, atol=0.01 * np.ptp(expected))
 
 
 def test_a_recipe_the_program_would_refuse_leaves_nothing_behind(network: EfficientNetB3, tmp_path: Path):

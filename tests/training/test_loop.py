@@ -21,11 +21,12 @@ from aicorona_desktop.training.averaging import averaged, write_averaged  # noqa
 from aicorona_desktop.training.checkpoint import TrainingError, read_checkpoint  # noqa: E402
 from aicorona_desktop.training.config import Augmentation, Config, Data, Sampling, Selection, Stage, Start  # noqa: E402
 from aicorona_desktop.training.export import load_network  # noqa: E402
-from aicorona_desktop.training.loop import TrainedRun, Trainee, scheduled, train  # noqa: E402
+from aicorona_desktop.training.loop import TrainedRun, train  # noqa: E402
 from aicorona_desktop.training.measuring import answers_of  # noqa: E402
 from aicorona_desktop.training.network import EfficientNetB3  # noqa: E402
 from aicorona_desktop.training.starts import read_weights  # noqa: E402
 from aicorona_desktop.training.store import Store  # noqa: E402
+from aicorona_desktop.training.trainee import Trainee, scheduled  # noqa: E402
 from tests.training.made_up import slices_of_scans, store_of  # noqa: E402
 
 torch.set_num_threads(1)
@@ -44,6 +45,7 @@ SHORT = Stage(
     dropout=0.1,
     average=0.9,
     consistency=1.0,
+    ranking=0.5,
     source_pressure=0.1,
 )
 SMALL = Config(

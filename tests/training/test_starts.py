@@ -84,11 +84,13 @@ def test_torchvisions_network_is_recognised(tmp_path: Path, fresh: State) -> Non
     assert torch.allclose(own, expected, atol=1e-4 * float(expected.abs().max()))
 
 
-def test_keras_names_and_shapes_are_recognised(tmp_path: Path, ours: State, fresh: State) -> None:
-    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+@pytest.mark.parametrize("depthwise", ["depthwise_kernel", "kernel"], ids=["as published", "as Keras 3 writes"])
+def test_keras_names_and_shapes_are_recognised(tmp_path: Path, ours: State, fresh: State, depthwise: str) -> None:
+    h5py = pytest.importorskip("h5py", reason="h5py is in the train extra")
     with h5py.File(tmp_path / "b3.h5", "w") as file:
+        root = file if depthwise == "depthwise_kernel" else file.create_group("model_weights")  # weights, whole model
         for name, values in as_keras(ours):
-            file[name] = values
+            root[name.replace("depthwise_kernel", depthwise)] = values
 
     assert same_but_for_the_classifier(read_start(tmp_path / "b3.h5", fresh), ours)
 

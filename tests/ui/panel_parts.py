@@ -25,6 +25,7 @@ from aicorona_desktop.history.store import History, StoredResult
 from aicorona_desktop.model.pack import OperatingPoint, Pack
 from aicorona_desktop.model.score import combine, contribution_of
 from aicorona_desktop.triage.maps import MapStore
+from aicorona_desktop.triage.operating_point import OperatingPoints
 from aicorona_desktop.ui.actions import Actions
 from aicorona_desktop.ui.choices import SiteChoices, UserChoices
 from aicorona_desktop.ui.context import Context
@@ -50,6 +51,9 @@ class Asked:
     def request_verification(self, uid: str) -> None:
         self.requests.append(("verify", uid))
 
+    def settle_identity(self, uid: str) -> None:
+        self.requests.append(("settle_identity", uid))
+
 
 class View(QObject):
     """The viewer's one value, without a viewer."""
@@ -72,7 +76,9 @@ def context_over(folder: Path, pack: Pack, *, engine: bool = True, site: Setting
     with History.open(folder / "history.sqlite", clock=made_up.Clock()) as history:
         jobs = Jobs()
         running = SimpleNamespace(
-            engine=Asked() if engine else None, history=history, pack=pack, maps=MapStore(folder / "maps")
+            backups=None,
+            engine=Asked() if engine else None, history=history, pack=pack, maps=MapStore(folder / "maps"),
+            points=OperatingPoints(history, pack, lambda: "", lambda: NOW),
         )
         try:
             yield Context(

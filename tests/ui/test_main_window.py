@@ -17,6 +17,7 @@ from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.imports import ImportSummary
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.settings import Settings
+from aicorona_desktop.core.sources import WatchedSource
 from aicorona_desktop.core.user_settings import load_user_settings
 from aicorona_desktop.history.connection import WriterLock
 from aicorona_desktop.history.store import utc_now
@@ -185,7 +186,7 @@ def test_names_are_covered_shown_while_a_key_is_held_and_each_look_is_recorded(
 def test_a_watched_folder_is_taken_up_scored_and_told_in_the_footer(qtbot: QtBot, window: MainWindow, tmp_path: Path):
     folder = tmp_path / "scanner"
     folder.mkdir()
-    window.site.change(watched=(folder,))
+    window.site.change(watched=(WatchedSource(folder),))
     assert window.footer.words()["folders"] == "Watching 1 folder(s)"
 
     phantom.chest().written_to(folder / "study")
@@ -289,8 +290,8 @@ def test_after_a_device_was_left_the_bar_says_how_long_a_study_takes_now(
     qtbot.waitUntil(lambda: "s per study" in window.notices.sentences()[left.reason.name], timeout=5000)
 
 
-@pytest.mark.parametrize("percent", [80, 100, 130])
-def test_name_and_status_of_the_pack_are_whole_up_to_a_large_text(
+@pytest.mark.parametrize("percent", [80, 100, 130, 150, 200])
+def test_name_and_status_of_the_pack_are_whole_at_every_size_of_text(
     open_window: Callable[..., MainWindow], qtbot: QtBot, percent: int
 ):
     window = open_window()

@@ -12,8 +12,10 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QPushButton
 from pytestqt.qtbot import QtBot
 
+from aicorona_desktop.core.events import WatchedFolder, WatchState
 from aicorona_desktop.core.rows import Row, State
 from aicorona_desktop.core.settings import Order, Settings, SettingsError, load_settings
+from aicorona_desktop.core.sources import WatchedSource
 from aicorona_desktop.core.user_settings import MouseScheme, Preset, Theme, UserSettings, load_user_settings
 from aicorona_desktop.ui import settings_pages as pages
 from aicorona_desktop.ui.actions import VIEWER, Actions
@@ -22,8 +24,9 @@ from aicorona_desktop.ui.identity import CODE_LENGTH, Identities, shown_name, si
 from aicorona_desktop.ui.jobs import Jobs
 from aicorona_desktop.ui.mouse_editor import MouseEditor
 from aicorona_desktop.ui.preset_editor import PresetEditor
-from aicorona_desktop.ui.settings_dialog import KeyEditor, SettingsDialog, WatchedFolders
+from aicorona_desktop.ui.settings_dialog import KeyEditor, SettingsDialog
 from aicorona_desktop.ui.theme import ThemeKeeper
+from aicorona_desktop.ui.watched_folders import WatchedFolders
 
 
 class Room:
@@ -161,13 +164,17 @@ def test_the_window_follows_a_change_from_elsewhere(qtbot: QtBot, room: Room):
 
 def test_a_search_finds_settings_of_every_group_by_their_words(qtbot: QtBot, room: Room):
     dialog = room.dialog(qtbot)
-    assert set(dialog.shown_settings()) == {"quiet_time_s", "poll_s"}
+    assert set(dialog.shown_settings()) == {
+        *("quiet_time_s", "poll_s", "copy_files", "ask_for_discs", "ask_for_sticks"),
+    }
 
     dialog.search.setText("wait cap")
     assert dialog.shown_settings() == ("wait_cap_minutes",)
 
     dialog.search.clear()
-    assert set(dialog.shown_settings()) == {"quiet_time_s", "poll_s"}
+    assert set(dialog.shown_settings()) == {
+        *("quiet_time_s", "poll_s", "copy_files", "ask_for_discs", "ask_for_sticks"),
+    }
 
 
 def test_folders_to_watch_are_added_and_taken_away(qtbot: QtBot, room: Room, tmp_path: Path):
@@ -175,12 +182,38 @@ def test_folders_to_watch_are_added_and_taken_away(qtbot: QtBot, room: Room, tmp
     folders.add(tmp_path / "CT")
     folders.add(tmp_path / "MR")
     folders.add(tmp_path / "CT")
-    assert room.site.value.watched == (tmp_path / "CT", tmp_path / "MR")
-    assert not folders.remove.isEnabled()
+    assert [one.folder for one in room.site.value.watched] == [tmp_path / "CT", tmp_path / "MR"]
 
     folders.list.setCurrentRow(0)
     folders.remove.click()
-    assert room.site.value.watched == (tmp_path / "MR",)
+    assert [one.folder for one in room.site.value.watched] == [tmp_path / "MR"]
+
+
+def test_each_folder_is_watched_in_its_own_way_and_says_how_it_stands(qtbot: QtBot, room: Room, tmp_path: Path):
+    folders = WatchedFolders(room.site, room.keeper, room.dialog(qtbot))
+    now, looked = datetime(2026, 11, 24, 9, 30, tzinfo=UTC), []
+    states = [WatchedFolder(tmp_path / "CT", WatchState.WATCHING, now, files=412, last_at=now, arriving=3)]
+    folders.follow(lambda: tuple(states), room.keeper.changed, lambda: looked.append(1))
+    folders.add(tmp_path / "CT")
+    assert "412 file(s) taken" in folders.list.item(0).text()
+    assert "3 file(s) arriving" in folders.list.item(0).text()
+
+    folders.copied.click()
+    folders.quiet.setValue(60)
+    folders.every.setValue(20)
+    folders.label.setText("Scanner 1")
+    folders.label.editingFinished.emit()
+    wanted = WatchedSource(tmp_path / "CT", "Scanner 1", copied=False, quiet_time_s=60.0, look_every_s=20.0)
+    assert room.site.value.watched == (wanted,)
+
+    folders.quiet.setValue(folders.quiet.minimum())
+    assert room.site.value.watched == (replace(wanted, quiet_time_s=None),)
+    folders.look.click()
+    assert looked
+    for state, words in ((WatchState.LOST, "Cannot be reached"), (WatchState.REFUSED, "Access refused")):
+        states[0] = replace(states[0], state=state)
+        room.keeper.changed.emit()
+        assert words in folders.list.item(0).text()
 
 
 def test_a_new_key_is_pressed_by_its_place_and_kept_and_one_in_use_is_refused(qtbot: QtBot, room: Room):

@@ -21,11 +21,11 @@ from aicorona_desktop.core.study import SeriesChoice
 from aicorona_desktop.history.store import SiteVerification
 from aicorona_desktop.model.pack import default_pack
 from aicorona_desktop.ui.context import Context
+from aicorona_desktop.ui.finding_words import compression_name
 from aicorona_desktop.ui.fold import Line
 from aicorona_desktop.ui.map_layer import MapState
 from aicorona_desktop.ui.model_card import ModelCard
 from aicorona_desktop.ui.study_panel import StudyPanel
-from aicorona_desktop.ui.study_words import compression_name
 from aicorona_desktop.ui.viewer_state import with_map
 from tests.dicom.phantom_series import chest
 from tests.history import made_up

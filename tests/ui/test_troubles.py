@@ -56,10 +56,10 @@ def test_a_reader_and_a_scorer_that_are_killed_in_an_import_cost_no_study_its_sc
     assert engine is not None
     with qtbot.waitSignal(window.bridge.batch_started, timeout=20_000):
         drop_on(window, tmp_path / "in")
-    os.kill(engine._reader.process_id, signal.SIGKILL)
+    os.kill(engine._session.reader.process_id, signal.SIGKILL)
     uids = [chest.study_instance_uid for chest in chests]
     qtbot.waitUntil(lambda: any(is_done(window, uid) for uid in uids), timeout=60_000)
-    scorer = engine._scorer.pid
+    scorer = engine._session.scorer.pid
     assert scorer is not None
     os.kill(scorer, signal.SIGKILL)
 
@@ -112,6 +112,7 @@ def test_a_study_whose_files_are_gone_can_still_be_judged(
     qtbot: QtBot, open_window: Callable[..., MainWindow], dropped_on: Callable[..., ImportSummary], tmp_path: Path
 ):
     window = open_window()
+    window.site.change(copy_files=False)
     folder = CHEST.written_to(tmp_path / "in")
     dropped_on(window, folder)
     shutil.rmtree(folder)

@@ -106,6 +106,7 @@ def context_of(
             engine=Engine() if writable else None,
             history=history,
             pack=SimpleNamespace(operating_point=None),
+            points=SimpleNamespace(threshold=None),
             place=place,
             reader_only="" if writable else "In use.",
         )

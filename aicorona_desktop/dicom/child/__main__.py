@@ -24,6 +24,7 @@ from aicorona_desktop.core.frames import read_frame, write_frame
 from aicorona_desktop.dicom.child.archives import Archive
 from aicorona_desktop.dicom.child.confine import confine
 from aicorona_desktop.dicom.child.dicomdir import directory
+from aicorona_desktop.dicom.child.disc_images import listed
 from aicorona_desktop.dicom.child.faults import Faults
 from aicorona_desktop.dicom.child.headers import PixelFacts, UnusableFramesError, headers, names_of, pixel_facts
 from aicorona_desktop.dicom.child.overlays import shown_frames
@@ -79,25 +80,37 @@ class Worker:
         if self._faults is not None and (wrong := self._faults.commit(request.content)) is not None:
             yield wrong
             return
+        if request.ask is Ask.READ:
+            yield from read(request.content, request.frames, read_frames)
+        elif request.ask is Ask.SHOW:
+            yield from read(request.content, request.frames, shown_frames)
+        else:
+            yield self._answer(request)
+
+    def _answer(self, request: Request) -> object:
         match request.ask:
             case Ask.EXAMINE:
-                yield examine(request.content)
-            case Ask.READ:
-                yield from read(request.content, request.frames, read_frames)
-            case Ask.SHOW:
-                yield from read(request.content, request.frames, shown_frames)
+                return examine(request.content)
             case Ask.NAMES:
-                yield NamesRead(names_of(scan(request.content)))
+                return NamesRead(names_of(scan(request.content)))
+            case Ask.PICTURE:
+                return read_picture(request.content)
+            case _:
+                return self._answer_of_many(request)
+
+    def _answer_of_many(self, request: Request) -> object:
+        """Answer what is asked of a directory, an archive or an image: of what holds files."""
+        match request.ask:
             case Ask.DIRECTORY:
-                yield DiscDirectory(*directory(request.content))
+                return DiscDirectory(*directory(request.content))
             case Ask.ARCHIVE:
                 self._archive = None  # before the next one is unpacked: two may not fit
                 self._archive = Archive(request.content)
-                yield _listed(self._archive)
+                return _listed(self._archive)
             case Ask.MEMBER if self._archive is not None:
-                yield MemberRead(self._archive.read(request.frames[0]))
-            case Ask.PICTURE:
-                yield read_picture(request.content)
+                return MemberRead(self._archive.read(request.frames[0]))
+            case Ask.IMAGE:
+                return listed(request.frames[0], tuple(_ranges(request)))
             case _:
                 raise ValueError(request.ask)
 
@@ -130,6 +143,14 @@ def read(
     yield from by(scanned, frames, facts)
 
 
+def _ranges(request: Request) -> Iterator[tuple[int, bytes]]:
+    """Yield the ranges of a disc image: offset and bytes."""
+    at, numbers = 0, request.frames[1:]
+    for offset, length in zip(numbers[::2], numbers[1::2], strict=True):
+        yield offset, request.content[at : at + length]
+        at += length
+
+
 def _listed(archive: Archive) -> ArchiveListed:
     members = (
         ArchiveMember(index, UNSHOWABLE.sub("\ufffd", name)[:LONGEST_NAME], size)
@@ -146,9 +167,10 @@ def _log(error: BaseException) -> None:
 
 def warm_up() -> None:
     """Import, look up and set now what later would need a file."""
-    for name in {*python_encoding.values(), *CHARACTER_SETS, "ascii", "cp437"}:
+    for name in {*python_encoding.values(), *CHARACTER_SETS, "ascii", "cp437", "utf-16-be", "utf-8", "latin-1"}:
         codecs.lookup(name)
     logging.disable(logging.CRITICAL)  # pydicom's log quotes values
+    time.strptime("2000", "%Y")  # its module is imported at the first use, by the reader of disc images
     keep_one_decoder_each()
     keep_named_formats()
 

@@ -27,6 +27,7 @@ MOST_BYTES: Final = 8 * 1024**3
 MOST_BYTES_OF_A_MEMBER: Final = 64 * 1024**2
 HIGHEST_RATIO: Final = 100
 LONGEST_NAME: Final = 512
+DEEPEST_FOLDER: Final = 64
 CHUNK_BYTES: Final = 256 * 1024
 
 _END = struct.Struct("<4s4H2IH")
@@ -245,7 +246,7 @@ def _as_the_strictest_file_system_compares(name: str) -> str:
 def _check_name(name: str) -> None:
     """Refuse what could lead out of a folder or mean something else than a file, though no name becomes a path."""
     parts = name.removesuffix("/").split("/")
-    if len(name) > LONGEST_NAME or _NOT_IN_A_NAME.search(name):
+    if len(name) > LONGEST_NAME or len(parts) > DEEPEST_FOLDER or _NOT_IN_A_NAME.search(name):
         raise refused(Reason.ARCHIVE_PATH)
     if any(not part.strip(" .") or _DEVICE.fullmatch(part) for part in parts):
         raise refused(Reason.ARCHIVE_PATH)

@@ -563,7 +563,7 @@ def _functional_groups(scan: Scan, characters: _Characters) -> list[dict[int, _V
 def _flattened(item: Any) -> dict[int, _Value]:
     found: dict[int, _Value] = {}
     for tag in list(item.keys()):
-        group: Any = item[tag].value if _is_sequence(tag) else ()
+        group = _items_of(item, tag) if _is_sequence(tag) else ()
         if len(group) == 1:
             found |= {int(inner): _element(group[0], inner) for inner in list(group[0].keys())}
     return found
@@ -571,9 +571,15 @@ def _flattened(item: Any) -> dict[int, _Value]:
 
 def _element(item: Any, tag: int) -> _Value:
     if _is_sequence(tag):
-        return _Value("SQ", b"", tuple(item[tag].value))
+        return _Value("SQ", b"", _items_of(item, tag))
     raw = item.get_item(tag)
     return _Value(raw.VR or "", raw.value or b"") if isinstance(raw, RawDataElement) else _Value("", b"")
+
+
+def _items_of(item: Any, tag: int) -> tuple[Any, ...]:
+    """The items of what the standard has as a sequence; () where the file has something else there."""
+    element = item[tag] if item.get_item(tag).VR in {"SQ", "UN", None} else None
+    return tuple(element.value or ()) if element is not None and element.VR == "SQ" else ()
 
 
 def _is_sequence(tag: int) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from aicorona_desktop.history import drives
-from aicorona_desktop.history.drives import NETWORK_TYPES, file_system, is_on_network
+from aicorona_desktop.core import drives
+from aicorona_desktop.core.drives import NETWORK_TYPES, file_system, is_on_network
 from aicorona_desktop.history.store import History, HistoryError
 
 MOUNTS = r"""
