@@ -205,8 +205,12 @@ class SecondPlace(QFrame):
         column.addWidget(QLabel(self.accessibleName(), self))
         column.addWidget(self.words)
         column.addLayout(buttons)
-        site.changed.connect(lambda names: self._show() if "backup_also_to" in names else None)
+        site.changed.connect(self._site_changed)  # a method of this widget: the settings outlive it
         self._show()
+
+    def _site_changed(self, names: frozenset[str]) -> None:
+        if "backup_also_to" in names:
+            self._show()
 
     def _ask(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, self.accessibleName())

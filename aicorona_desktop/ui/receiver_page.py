@@ -121,7 +121,11 @@ class ReceiverPage(QFrame):
         self.addresses.returnPressed.connect(self.allow)
         self.remove.clicked.connect(self._remove)
         self.callers.itemSelectionChanged.connect(self._enable)
-        self._site.changed.connect(lambda names: self._show_values() if "receiver" in names else None)
+        self._site.changed.connect(self._site_changed)  # a method of this widget: the settings outlive it
+
+    def _site_changed(self, names: frozenset[str]) -> None:
+        if "receiver" in names:
+            self._show_values()
 
     @property
     def _value(self) -> ReceiverSettings:
