@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.files import FileRef
-from aicorona_desktop.core.findings import Finding, Outcome
+from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.study import Instance
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.dicom.protocol import CHARACTER_SETS
@@ -43,7 +43,7 @@ def read_claims(
         IdentityError: none of them can be read.
         HistoryError: the history can't be read.
     """
-    left_out = history.left_out(study_instance_uid)
+    left_out = [one for one in history.left_out(study_instance_uid) if one.finding.reason is not Reason.SAME_IMAGE]
     with make_reader() as reader:
         found = list(_instances(history, study_instance_uid, reader))
     known = {one.file.sha256 for one in found}
@@ -82,7 +82,8 @@ def _offers(names: tuple[str, ...]) -> tuple[NameOffer, ...]:
 
 def _files(history: History, uid: str) -> Iterator[FileRef]:
     """Yield the files of a study, its slices first; no refused one, which would not be read."""
-    left_out = (one.file for one in history.left_out(uid) if one.finding.outcome is not Outcome.REFUSED)
+    readable = (one for one in history.left_out(uid) if one.finding.outcome is not Outcome.REFUSED)
+    left_out = (one.file for one in readable if one.finding.reason is not Reason.SAME_IMAGE)
     yield from {file.sha256: file for file in (*history.files(uid), *left_out)}.values()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aicorona_desktop.app.backups import Backups
 from aicorona_desktop.app.receiving import Receiving
-from aicorona_desktop.app.reconciling import read_what_a_backup_lacks
+from aicorona_desktop.app.reconciling import Reconciling
 from aicorona_desktop.app.storage import Retention, RoomyDisk, cache_beside, originals_beside
 from aicorona_desktop.app.volume_cache import VolumeCache
 from aicorona_desktop.core.errors import AicoronaError
@@ -144,16 +144,17 @@ def running(wishes: Wishes, listener: Callable[[Event], None], told: Callable[[s
         volumes = cache_beside(place, settings.cache_gb)
         volumes.sweep()
         originals = _originals(history)
+        reconciling = Reconciling(history, listener)
         engine = _started(
             *(stack, wishes, pack, history),
-            listener=listener,
+            listener=reconciling.hear,
             maps=maps,
             originals=originals,
             resident=True,
             volumes=volumes,
         )
         engine.resume()
-        read_what_a_backup_lacks(engine, history)
+        reconciling.begin(engine)
         backups = Backups(history, told, settings.backup_also_to)
         stack.callback(backups.close)
         if wishes.kept:

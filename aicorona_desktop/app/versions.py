@@ -26,6 +26,7 @@ from aicorona_desktop.dicom.volume import to_standard_orientation
 from aicorona_desktop.history.store import History
 from aicorona_desktop.intake.opening import read_again
 from aicorona_desktop.triage.identities import has_two_identities, settled
+from aicorona_desktop.triage.same_images import Contents, without_same_images
 from aicorona_desktop.triage.versions import versions_of
 
 NO_VERSIONS = "All images of this study that can be read now have one version each."
@@ -94,9 +95,10 @@ def read_versions(
     """
     with make_reader() as reader:
         found = list(_instances(history, study_instance_uid, reader))
-    study = next((one for one in studies_of(found) if one.study_instance_uid == study_instance_uid), None)
-    if study is None:
-        raise VersionsError(NO_FILES)
+        study = next((one for one in studies_of(found) if one.study_instance_uid == study_instance_uid), None)
+        if study is None:
+            raise VersionsError(NO_FILES)
+        study = without_same_images(study, history, Contents(lambda: reader))
     if has_two_identities(study):
         study = settled(study, history.identity_choice(study_instance_uid))
     arrivals = history.arrivals(study_instance_uid)

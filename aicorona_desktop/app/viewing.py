@@ -31,6 +31,7 @@ from aicorona_desktop.dicom.volume import is_standard, standard_spacing_mm, to_s
 from aicorona_desktop.history.store import History, HistoryError, StoredResult
 from aicorona_desktop.intake.opening import read_again
 from aicorona_desktop.triage.identities import as_chosen
+from aicorona_desktop.triage.same_images import Contents
 from aicorona_desktop.triage.versions import NOT_A_VERSION
 
 Pixels = NDArray[np.int16] | Finding
@@ -225,7 +226,13 @@ class StudyReader:
         refused = {one.file.location: one.finding for one in left_out if one.finding.outcome is Outcome.REFUSED}
         # By bytes as well: two versions of one file, of which we have copies, lie at the same place.
         known = {(one.location, one.sha256): one for one in history.files(study_instance_uid)}
-        readable = (one.file for one in left_out if one.file.location not in refused)
+        # Further files of the same images are only looked at where one that stands for them is gone.
+        gone = not all(one.path.is_file() for one in known.values())
+        readable = (
+            one.file
+            for one in left_out
+            if one.file.location not in refused and (gone or one.finding.reason is not Reason.SAME_IMAGE)
+        )
         known |= {(one.location, one.sha256): one for one in readable}
         self._examine(study_instance_uid, tuple(known.values()), stop)
         instances: list[Instance] = []
@@ -237,7 +244,7 @@ class StudyReader:
             else:
                 instances.extend(one for one in examined if one.header.study_instance_uid == study_instance_uid)
         study = next((one for one in studies_of(instances) if one.study_instance_uid == study_instance_uid), None)
-        chosen = None if study is None else as_chosen(study, history)
+        chosen = None if study is None else as_chosen(study, history, Contents(self._reading))
         shown = _viewed(study_instance_uid, chosen, tuple(lost), _result(history, study_instance_uid))
         if shown is None:
             raise ViewingError(_why_removed(history, study_instance_uid) or _why_nothing(tuple(lost)))

@@ -1,9 +1,11 @@
-"""Whether a folder lies on a network drive, where the locks that SQLite lives by don't hold."""
+"""What Linux tells of its mounts, and whether a folder lies on a network drive, where SQLite's locks don't hold."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 NETWORK_TYPES = frozenset(
@@ -38,6 +40,18 @@ NETWORK_TYPES = frozenset(
 
 MOUNTS = Path("/proc/self/mountinfo")
 DRIVE_REMOTE = 4  # winbase.h
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line of mountinfo: device number ("8:17"), the folder that it shows of its file system, type and source."""
+
+    device: str
+    top: str
+    folder: Path
+    file_system: str
+    source: str
 
 
 def is_on_network(folder: Path) -> bool:
@@ -49,32 +63,43 @@ def is_on_network(folder: Path) -> bool:
         root = ctypes.c_wchar_p(where.anchor)
         return bool(ctypes.windll.kernel32.GetDriveTypeW(root) == DRIVE_REMOTE)
     try:
-        mounts = MOUNTS.read_text("utf-8", "surrogateescape")
+        text = MOUNTS.read_bytes()
     except OSError:  # not Linux
         return False
-    return file_system(PurePosixPath(where), mounts) in NETWORK_TYPES
+    return file_system(PurePosixPath(where), text) in NETWORK_TYPES
 
 
-def file_system(folder: PurePosixPath, mounts: str) -> str:
+def file_system(folder: PurePosixPath, text: bytes) -> str:
     """Return the type of the file system that holds an absolute folder, "" when no mount does.
 
     Args:
         folder: without links in it.
-        mounts: what /proc/self/mountinfo says: "... ... ... ... <mount point> ... - <type> ...", see proc(5).
+        text: what mountinfo says.
     """
     found, depth = "", -1
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        fields, kind = before.split(" "), after.split(" ")[0]
-        if len(fields) < 5 or not kind:
-            continue
-        point = PurePosixPath(_unescaped(fields[4]))
+    for one in mounts(text):
+        point = PurePosixPath(one.folder)
         # The deepest mount holds the folder; of two on the same point, the later one hides the earlier.
         if folder.is_relative_to(point) and len(point.parts) >= depth:
-            found, depth = kind, len(point.parts)
+            found, depth = one.file_system, len(point.parts)
     return found
 
 
-def _unescaped(text: str) -> str:
-    """Return a mount point with its blanks: mountinfo writes them as backslash and three octal digits."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+def mounts(text: bytes) -> tuple[Mount, ...]:
+    """Return what mountinfo tells; a line that isn't understood is left out.
+
+    Source: proc(5), `/proc/pid/mountinfo`: fields 3 to 5, and behind " - " type and source; space, tab, newline and
+    backslash are octal escapes.
+    """
+    found = []
+    for line in text.splitlines():
+        fields, separator, rest = line.partition(b" - ")
+        parts, ends = fields.split(), rest.split()
+        if not separator or len(parts) < 5 or len(ends) < 2:
+            continue
+        device, top, folder, kind, source = (
+            os.fsdecode(_OCTAL.sub(lambda match: bytes([int(match[1], 8) & 0xFF]), part))
+            for part in (*parts[2:5], *ends[:2])
+        )
+        found.append(Mount(device, top, Path(folder), kind, source))
+    return tuple(found)

@@ -120,6 +120,14 @@ class Reason(Enum):
     DICOMDIR_NAMED = "The disc directory (DICOMDIR) names this file, and it is not on the disc."
     DICOMDIR_NOT_LISTED = "The disc directory (DICOMDIR) is incomplete: {found:.0f} files are not listed in it."
     DICOMDIR_UNREADABLE = "The disc directory (DICOMDIR) could not be read; the disc itself was walked."
+    # --- volumes, in evaluation ------------------------------------------------------------------------------
+    VOLUME_EXTRA = "NIfTI volumes need nibabel: install the extra `evaluate`."
+    VOLUME_DAMAGED = "This is not a NIfTI volume, or it is damaged or cut off."
+    VOLUME_DIMENSIONS = "The volume does not have three dimensions."
+    VOLUME_SIZE = "The volume has an impossible size."
+    VOLUME_TOO_LARGE = "The volume is too large ({found:.0f} MiB unpacked, at most {needed:.0f})."
+    VOLUME_ORIENTATION = "The volume does not say how it lies."
+    VOLUME_VALUES = "The values of the volume are not Hounsfield units."
     # --- identity and text -----------------------------------------------------------------------------------
     ODD_UID = "A UID is text instead of digits, or the SOP Instance UID is missing (then SHA-256 identifies)."
     CHARACTER_SET = "The character set is unknown or wrong; names may be shown with a question mark."
@@ -140,6 +148,7 @@ class Reason(Enum):
         "There are two versions of {found:.0f} image(s), of the same UID but with different bytes (conflict);"
         " a person must choose."
     )
+    SAME_IMAGE = "The same image as in another file of this study, with other information about the file around it."
     VERSION_CHOSEN = "There were two versions of {found:.0f} image(s); a person has chosen which one is used."
     VERSIONS_NOT_SCORED = "There are two versions of {found:.0f} image(s); a person has chosen not to score them."
     OTHER_VERSION_CHOSEN = "Left out: a person has chosen another version of this image."

@@ -35,6 +35,7 @@ class Kept(StrEnum):
     PINNED = "pinned"
     TOLD = "told"
     CONFLICT = "conflict"
+    READER_STUDY = "reader_study"
     BY_PERSON = "by_person"
 
 
@@ -55,7 +56,8 @@ class Rule:
 class CopiedStudy:
     """A study with copies of ours: what they take on the disk, and all that says whether they may go.
 
-    `told` is whether somebody was told of it, or is to be, and no outcome was entered since. `step` is the newest
+    `told` is whether somebody was told of it, or is to be, and no outcome was entered since; `in_reader_study` whether
+    it is a case of a reader study, running or ended: the proof of its figures rests on the images. `step` is the newest
     thing that became of the copies, since `step_at`.
     """
 
@@ -68,6 +70,7 @@ class CopiedStudy:
     conflict: bool
     files: int
     size_bytes: int
+    in_reader_study: bool = False
     step: Step | None = None
     step_at: datetime | None = None
 
@@ -79,6 +82,7 @@ class CopiedStudy:
             (self.read_at is None, Kept.UNREAD),
             (not self.finished, Kept.NOT_FINISHED),
             (self.conflict, Kept.CONFLICT),
+            (self.in_reader_study, Kept.READER_STUDY),
             (self.pinned, Kept.PINNED),
             (self.told, Kept.TOLD),
         )

@@ -20,6 +20,7 @@ class SliceScore:
     `cam` is float32 [3, h, w], the class activation maps without bias; `features` float32 [1536], the
     pooled features; `contribution` is the mean of each map over its positions, summed in float64: the
     slice's own logit is contribution + bias, and the study's logit is the mean over its slices.
+    `seconds_prepare` and `seconds_network` are what the one thread that scored it needed.
 
     Source: paper-spec 4.2.
     """
@@ -27,6 +28,8 @@ class SliceScore:
     cam: NDArray[np.float32]
     features: NDArray[np.float32]
     contribution: Triple
+    seconds_prepare: float = 0.0
+    seconds_network: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,8 @@ class Series:
     """One reconstruction of one scan, its instances ordered from feet to head.
 
     `instances` may be empty: then `left_out` says what the series held. `duplicates` are further files
-    with the same bytes as one of the files kept. `findings` says what the gate noticed; the worst of them
-    is the outcome of the series.
+    of the images kept: with the same bytes, or with the same image in them (`triage.same_images`). `findings` says what
+    the gate noticed; the worst of them is the outcome of the series.
     """
 
     series_instance_uid: str
@@ -72,6 +72,12 @@ class Study:
     series: tuple[Series, ...]
     left_out: tuple[LeftOut, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def own_sha256s(self) -> frozenset[str]:
+        """The SHA-256 of every file that its series are made of, duplicates not among them."""
+        images = {one.file.sha256 for series in self.series for one in series.instances}
+        return frozenset(images | {one.file.sha256 for series in self.series for one in series.left_out})
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,12 @@ from aicorona_desktop.core.windows_job import JobLimits
 from aicorona_desktop.dicom.protocol import (
     LARGEST_ARCHIVE_BYTES,
     LARGEST_FILE_BYTES,
+    MIB,
     Answer,
     ArchiveListed,
     ArchiveMember,
     Ask,
+    ContentDigest,
     DiscDirectory,
     Examined,
     ImageFile,
@@ -43,13 +45,16 @@ from aicorona_desktop.dicom.protocol import (
     Ready,
     SliceRead,
     SliceShown,
+    VolumeListed,
+    VolumeSlice,
     answer_value,
     request_frames,
 )
 
-MIB = 1024 * 1024
 MODULE = "aicorona_desktop.dicom.child"
 TRIES_TO_START = 3
+VOLUMES = ("--volumes",)
+"""The argument of a reader that will be asked for NIfTI volumes; others don't load what reads them."""
 NOT_STARTED = "The reader process could not be started; reinstall the program, or see the log."
 IMAGE_RANGE_BYTES = MIB
 MOST_RANGES = 64
@@ -225,6 +230,12 @@ class Reader:
         value = self._answer(_Request(Ask.NAMES, data, sha256, (NamesRead, Finding)))
         return value if isinstance(value, Finding) else cast("NamesRead", value).names
 
+    def contents(self, items: Iterable[tuple[Key, bytes, str]]) -> Iterator[tuple[Key, str | Finding]]:
+        """Yield for each file (key, bytes, their SHA-256) what tells its image from others, however it is written."""
+        requests = ((key, _Request(Ask.CONTENT, data, sha256, (ContentDigest, Finding))) for key, data, sha256 in items)
+        for key, _, value in self._answers(requests):
+            yield key, value if isinstance(value, Finding) else cast("ContentDigest", value).sha256
+
     def disc_directory(self, data: bytes, sha256: str) -> DiscDirectory:
         """Return what a DICOMDIR names; nothing and a warning where it cannot be read."""
         value = self._answer(_Request(Ask.DIRECTORY, data, sha256, (DiscDirectory, Finding)))
@@ -293,6 +304,25 @@ class Reader:
         """Return a PNG, JPEG or WebP picture as grey values [rows, columns]."""
         value = self._answer(_Request(Ask.PICTURE, data, sha256, (Picture, Finding)))
         return value if isinstance(value, Finding) else cast("Picture", value).grey
+
+    def volume(self, data: bytes, sha256: str) -> VolumeListed | Finding:
+        """Return the size of a NIfTI volume, by its header; for a reader with `VOLUMES`, others refuse it."""
+        value = self._answer(_Request(Ask.VOLUME, data, sha256, (VolumeListed, Finding)))
+        return value if isinstance(value, Finding) else cast("VolumeListed", value)
+
+    def volume_slices(
+        self, data: bytes, sha256: str, listed: VolumeListed, indices: Sequence[int]
+    ) -> Iterator[VolumeSlice | Finding]:
+        """Read slices of a volume by their places from the feet; `listed` is what `volume` said of it.
+
+        Raises:
+            ReaderError: a slice has another size than was listed.
+        """
+        request = _Request(Ask.VOLUME_SLICES, data, sha256, (VolumeSlice, Finding), tuple(indices))
+        for _, _, value in self._answers([(None, request)]):
+            if isinstance(value, VolumeSlice) and value.hounsfield.shape != (listed.rows, listed.columns):
+                raise ReaderError("The reader gave a slice of another size than it had listed.")
+            yield cast("VolumeSlice | Finding", value)
 
     # --- from questions to answers --------------------------------------------------------------------------------
     def _answer(self, request: _Request) -> object:
@@ -381,7 +411,8 @@ class Reader:
     def _deadline_s(self, request: _Request) -> float:
         """How long to wait for the next answer, from now: the reader is at work on nothing else."""
         limits = self.limits
-        seconds = limits.slice_s if request.ask.is_of_frames else limits.file_s
+        by_slice = request.ask.is_of_frames and request.ask is not Ask.VOLUME_SLICES  # the first takes the whole
+        seconds = limits.slice_s if by_slice else limits.file_s
         if request.late:
             seconds = min(seconds, limits.retry_s)
         return seconds + (len(request.content) / limits.bytes_a_second if request.answered == 0 else 0)

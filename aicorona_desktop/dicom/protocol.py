@@ -27,18 +27,21 @@ from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.core.frames import Field, Frame
 from aicorona_desktop.core.headers import Header
 
+MIB = 1024 * 1024
 LARGEST_FILE_BYTES = 256 * 1024 * 1024
 LARGEST_ARCHIVE_BYTES = 512 * 1024 * 1024
 PART_BYTES = 32 * 1024 * 1024
 SMALLEST_SLICE_PX, LARGEST_SLICE_PX = 16, 4096
 LARGEST_SIDE_PX = 16384  # of a localizer, which is listed and never read
 LARGEST_PICTURE_PX = 4096
+LARGEST_VOLUME_BYTES = 512 * MIB  # of a NIfTI volume, unpacked
 MOST_FRAMES = 4096
 MOST_MEMBERS = 20_000
 LONGEST_TEXT = 1024  # characters; VR ST is the longest text that a header holds
 PADDING_HU = -32768  # what padding pixels carry; air, bone and metal are clipped to +-32767
 
 _UID = re.compile(r"[0-9A-Za-z.\-]{0,64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 # Control characters, line and paragraph separators, and the marks that turn the direction of text.
 UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
@@ -60,11 +63,14 @@ class Ask(IntEnum):
     SHOW = 8  # as READ, with what lies over the pixels
     NAMES = 9  # the patient's name in every set of CHARACTER_SETS
     IMAGE = 10  # ranges of a disc image, one behind the other; its size, and offset and length of each, as numbers
+    VOLUME = 11  # of NIfTI
+    VOLUME_SLICES = 12  # by their places from the feet, as frames
+    CONTENT = 13  # what tells one image from another, whatever its file says around it
 
     @property
     def is_of_frames(self) -> bool:
         """Whether each frame that is asked for gets an answer of its own."""
-        return self in (Ask.READ, Ask.SHOW)
+        return self in (Ask.READ, Ask.SHOW, Ask.VOLUME_SLICES)
 
 
 class Answer(IntEnum):
@@ -83,6 +89,9 @@ class Answer(IntEnum):
     NAMES = 75
     IMAGE_LISTED = 76
     IMAGE_NEEDS = 77
+    VOLUME_LISTED = 78
+    VOLUME_SLICE = 79
+    CONTENT = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,13 @@ class NamesRead:
     """The patient's name as each of CHARACTER_SETS reads its bytes, "" where they are none of that set."""
 
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentDigest:
+    """What two files of the same image share, however they are written: SHA-256 in lower-case hex."""
+
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +227,38 @@ class Picture:
     grey: NDArray[np.uint8] | NDArray[np.uint16]
 
 
+@dataclass(frozen=True, slots=True)
+class VolumeListed:
+    """How many axial slices a NIfTI volume has, of what size, and how far apart they are."""
+
+    slices: int
+    rows: int
+    columns: int
+    spacing_mm: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VolumeSlice:
+    """One axial slice of a volume: int16 [rows to the back, columns to the left], rounded half to even, +-32767.
+
+    What is no number carries -32768. NIfTI has no tag for the padding around a round field: `corner_hu` is the value
+    that all corners of all slices hold, None where they differ; `lowest_hu` and `lowest_beside_hu` are the lowest
+    values of the volume, with and without that of the first corner.
+    """
+
+    hounsfield: NDArray[np.int16]
+    corner_hu: int | None
+    lowest_hu: int
+    lowest_beside_hu: int
+
+
 VALUES: dict[Answer, type] = {
     Answer.READY: Ready,
     Answer.EXAMINED: Examined,
     Answer.SLICE: SliceRead,
     Answer.SHOWN: SliceShown,
     Answer.NAMES: NamesRead,
+    Answer.CONTENT: ContentDigest,
     Answer.LEFT: Finding,
     Answer.DIRECTORY: DiscDirectory,
     Answer.ARCHIVE: ArchiveListed,
@@ -224,6 +266,8 @@ VALUES: dict[Answer, type] = {
     Answer.PICTURE: Picture,
     Answer.IMAGE_LISTED: ImageListed,
     Answer.IMAGE_NEEDS: ImageNeeds,
+    Answer.VOLUME_LISTED: VolumeListed,
+    Answer.VOLUME_SLICE: VolumeSlice,
 }
 KINDS = {value: kind for kind, value in VALUES.items()}
 _ASKS = frozenset(map(int, Ask))
@@ -323,7 +367,7 @@ def _plausible_header(header: Header, frames: int) -> bool:
 _uids_of = attrgetter(*(each.name for each in fields(Header) if each.name.endswith("_uid")))
 
 
-def _plausible_slice(read: SliceRead | SliceShown) -> bool:
+def _plausible_slice(read: SliceRead | SliceShown | VolumeSlice) -> bool:
     sizes: tuple[int, ...] = read.hounsfield.shape
     return min(sizes) >= SMALLEST_SLICE_PX and max(sizes) <= LARGEST_SLICE_PX
 
@@ -350,12 +394,24 @@ def _plausible_image(listed: ImageListed) -> bool:
     )
 
 
+def _plausible_volume(listed: VolumeListed) -> bool:
+    sides = listed.rows, listed.columns
+    return (
+        SMALLEST_SLICE_PX <= min(sides) <= max(sides) <= LARGEST_SLICE_PX
+        and 1 <= listed.slices <= MOST_FRAMES
+        and listed.spacing_mm > 0
+    )
+
+
 _PLAUSIBLE: dict[type, Callable[[Any], bool]] = {
     Examined: _plausible_examined,
     SliceRead: _plausible_slice,
     SliceShown: _plausible_shown,
     NamesRead: lambda read: len(read.names) == len(CHARACTER_SETS),
+    ContentDigest: lambda content: _SHA256.fullmatch(content.sha256) is not None,
     Picture: _plausible_picture,
+    VolumeListed: _plausible_volume,
+    VolumeSlice: _plausible_slice,
     ArchiveListed: _plausible_archive,
     ImageListed: _plausible_image,
     ImageNeeds: lambda needs: needs.offset >= 0 and needs.length > 0,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from aicorona_desktop.core.findings import Finding, Reason
 from aicorona_desktop.core.scratch import scratch_folder
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.evaluation.adapting import (
@@ -24,7 +25,7 @@ from aicorona_desktop.evaluation.adapting import (
     with_headers,
 )
 from aicorona_desktop.evaluation.errors import EvaluationError
-from aicorona_desktop.evaluation.layouts import NIFTI_SUFFIXES, ScanError, nifti_slices, pictures_in
+from aicorona_desktop.evaluation.layouts import NIFTI_SUFFIXES, ScanError, pictures_in
 from aicorona_desktop.evaluation.manifest import (
     Cohort,
     LabelQuality,
@@ -36,6 +37,7 @@ from aicorona_desktop.evaluation.manifest import (
     class_of,
 )
 from aicorona_desktop.evaluation.quality import Judgement, QualityRules
+from aicorona_desktop.evaluation.volumes import Volumes
 from aicorona_desktop.intake.walking import natural_key
 
 PUBLIC_TABLE = "manifest.csv"
@@ -99,14 +101,18 @@ def mosmeddata(root: Path, rules: QualityRules = RULES) -> Adapted:
         if volume.name.lower().endswith(NIFTI_SUFFIXES) and not volume.name.startswith(".")
     ]
     rows, unreadable = [], {}
-    for volume, label in volumes:
-        row = _mosmed_row(root, volume, label)
-        try:
-            slices, spacing_mm = nifti_slices(row, volume)
-            row = replace(row, n_slices=slices, slice_thickness_mm=round(spacing_mm, 3))
-        except ScanError as error:
-            unreadable[row.scan_id] = Judgement(QcStatus.UNREADABLE, str(error))
-        rows.append(row)
+    with Volumes() as reading:
+        for path, label in volumes:
+            row = _mosmed_row(root, path, label)
+            volume = reading.volume(path)
+            if isinstance(volume, Finding) and volume.reason is Reason.VOLUME_EXTRA:
+                raise EvaluationError(str(volume))
+            if isinstance(volume, Finding):
+                unreadable[row.scan_id] = Judgement(QcStatus.UNREADABLE, str(ScanError(row, str(volume))))
+            else:
+                thickness_mm = round(volume.listed.spacing_mm, 3)
+                row = replace(row, n_slices=volume.listed.slices, slice_thickness_mm=thickness_mm)
+            rows.append(row)
     return adapted(rows, rules, unreadable)
 
 

@@ -60,7 +60,7 @@ def with_headers(
 
 
 def described(row: ManifestRow, choice: SeriesChoice) -> ManifestRow:
-    """Return a row with the slices, thickness, age and sex of the chosen series, or of the best of the others."""
+    """Return a row with what the headers of the chosen series say, or of the best of the others: slices to kernel."""
     series = choice.series or (choice.checked[0] if choice.checked else None)
     if series is None or not series.instances:
         return row
@@ -72,7 +72,14 @@ def described(row: ManifestRow, choice: SeriesChoice) -> ManifestRow:
         slice_thickness_mm=thickness if thickness is not None and thickness > 0 else None,
         age=int(age) if age is not None and 0 <= age <= 120 else None,
         sex=header.patient_sex if header.patient_sex in ("F", "M", "O") else "",
+        vendor=_printable(header.manufacturer),
+        kernel=_printable(header.convolution_kernel),
     )
+
+
+def _printable(text: str) -> str:
+    """Return a text of a header as a cell of the manifest may hold it."""
+    return "".join(character for character in text if character.isprintable()).strip()
 
 
 def class_folders(root: Path, classes: Mapping[str, str]) -> Iterator[tuple[Path, str]]:

@@ -1,15 +1,12 @@
 """From a row of a manifest to its slices, in order, however they lie on the disk.
 
 DICOM series go the product's own way: its reader process, its choice of the series, its order from feet to head,
-its gate on headers. Pictures are decoded in the reader process too. Only NIfTI is parsed here, by nibabel.
+its gate on headers. Pictures and NIfTI volumes are decoded in the reader process too.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import math
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,23 +14,22 @@ from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.core.scratch import scratch_folder
-from aicorona_desktop.core.study import PADDING_HU, Instance, Series, Study
+from aicorona_desktop.core.study import Instance, Series, Study
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.dicom.gate import may_be_scored
 from aicorona_desktop.dicom.geometry import geometry_of
 from aicorona_desktop.dicom.protocol import SliceRead
 from aicorona_desktop.dicom.series import choose_series
-from aicorona_desktop.dicom.thresholds import GATE
 from aicorona_desktop.dicom.volume import to_standard_orientation
 from aicorona_desktop.evaluation.errors import EvaluationError
 from aicorona_desktop.evaluation.manifest import Layout, ManifestRow
+from aicorona_desktop.evaluation.volumes import Volume, Volumes
 from aicorona_desktop.intake.keeping import Spool
 from aicorona_desktop.intake.opening import open_regular, read_again
 from aicorona_desktop.intake.walking import natural_key, walk
@@ -42,10 +38,6 @@ from aicorona_desktop.triage.reading import FileReading
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
-LARGEST_SIDE_PX = 4096
-MOST_SLICES = 5000
-LARGEST_VOLUME = 2**30  # voxels; what a small file unpacks to is not its own choice
-HIGHEST_AIR_HU = GATE.air_at_most_hu
 
 Pixels = NDArray[np.int16] | NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -98,13 +90,14 @@ class Scan:
 
 
 class ScanReader:
-    """Opens the scans of a manifest below the folder of its data set; owns a reader process unless given one."""
+    """Opens the scans of a manifest below the folder of its data set; owns reader processes unless given them."""
 
-    def __init__(self, root: Path, reader: Reader | None = None) -> None:
+    def __init__(self, root: Path, reader: Reader | None = None, volumes: Volumes | None = None) -> None:
         self._root = root
         self._closing = ExitStack()
         self._reader = reader or self._closing.enter_context(Reader())
         self._spool = Spool(Path(self._closing.enter_context(scratch_folder())))
+        self._volumes = volumes or self._closing.enter_context(Volumes())
 
     def __enter__(self) -> ScanReader:
         return self
@@ -115,7 +108,7 @@ class ScanReader:
         self.close()
 
     def close(self) -> None:
-        """End the reader process that is ours, and remove what archives were unpacked to."""
+        """End the reader processes that are ours, and remove what archives were unpacked to."""
         self._closing.close()
 
     def open(self, row: ManifestRow) -> Scan:
@@ -218,11 +211,21 @@ class ScanReader:
     # --- NIfTI ----------------------------------------------------------------------------------------------------
 
     def _open_nifti(self, row: ManifestRow, path: Path) -> Scan:
-        image = _nifti(row, path)
-        slices, spacing_mm = _axial_slices(row, image)
+        volume = self._volumes.volume(path)
+        if isinstance(volume, Finding):
+            raise ScanError(row, str(volume))
         return Scan(
-            Kind.HOUNSFIELD, slices, lambda indices: _nifti_slices(row, image, indices), slice_spacing_mm=spacing_mm
+            Kind.HOUNSFIELD,
+            volume.listed.slices,
+            lambda indices: self._volume_slices(row, volume, indices),
+            slice_spacing_mm=volume.listed.spacing_mm,
         )
+
+    def _volume_slices(self, row: ManifestRow, volume: Volume, indices: Sequence[int]) -> Iterator[Pixels]:
+        for pixels in self._volumes.slices(volume, indices):
+            if isinstance(pixels, Finding):
+                raise ScanError(row, str(pixels))
+            yield pixels
 
 
 # --- what lies there ---------------------------------------------------------------------------------------------
@@ -261,15 +264,6 @@ def files_of(path: Path, layout: Layout) -> tuple[Path, ...]:
     return (path,)
 
 
-def nifti_slices(row: ManifestRow, path: Path) -> tuple[int, float]:
-    """Return how many axial slices a NIfTI volume has, and how far apart they are in mm, by its header.
-
-    Raises:
-        ScanError: it is no volume of axial slices.
-    """
-    return _axial_slices(row, _nifti(row, path))
-
-
 def content_sha256(path: Path, layout: Layout) -> str:
     """Return the SHA-256 over the sorted SHA-256 of a scan's files (hex, one a line): the manifest's `sha256`.
 
@@ -303,90 +297,3 @@ def _one_study(row: ManifestRow, studies: tuple[Study, ...]) -> Study:
 
 def _said(findings: tuple[Finding, ...]) -> str:
     return str(findings[0]) if findings else ""
-
-
-# --- NIfTI -------------------------------------------------------------------------------------------------------
-
-
-def _nifti(row: ManifestRow, path: Path) -> Any:
-    """Open the header; the values are read later."""
-    nibabel = _nibabel()
-    try:
-        return nibabel.load(path)
-    except (*_NIFTI_TROUBLE, nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
-        raise ScanError(row, "this is not NIfTI, or it is damaged.") from error
-
-
-def _axial_slices(row: ManifestRow, image: Any) -> tuple[int, float]:
-    """Return how many axial slices a volume has and how far apart they are, in mm."""
-    shape = _volume_shape(row, image)
-    axes = _axes(row, image)
-    height = int(np.flatnonzero(axes[:, 0] == 2)[0])
-    sides = [size for axis, size in enumerate(shape) if axis != height]
-    if not 16 <= min(sides) <= max(sides) <= LARGEST_SIDE_PX or not 1 <= shape[height] <= MOST_SLICES:
-        raise ScanError(row, "the volume has an impossible size.")
-    if math.prod(shape) > LARGEST_VOLUME:
-        raise ScanError(row, "the volume is too large.")
-    return shape[height], float(np.linalg.norm(np.asarray(image.affine)[:3, height]))
-
-
-def _volume_shape(row: ManifestRow, image: Any) -> tuple[int, int, int]:
-    shape = tuple(int(size) for size in image.shape)
-    if len(shape) < 3 or any(size != 1 for size in shape[3:]):
-        raise ScanError(row, "the volume does not have three dimensions.")
-    if np.dtype(image.get_data_dtype()).kind not in "iuf":
-        raise ScanError(row, "the values are not numbers in Hounsfield units.")
-    return shape[0], shape[1], shape[2]
-
-
-def _axes(row: ManifestRow, image: Any) -> NDArray[np.float64]:
-    """Which patient axis each array axis is nearest to (right, front, head: 0 to 2), and its sense, as [3, 2]."""
-    axes = np.asarray(_nibabel().orientations.io_orientation(image.affine), dtype=np.float64)
-    if not np.isfinite(axes).all():
-        raise ScanError(row, "the volume does not say how it lies.")
-    return axes
-
-
-def _nifti_slices(row: ManifestRow, image: Any, indices: Sequence[int]) -> Iterator[Pixels]:
-    try:
-        stored = np.asanyarray(image.dataobj)
-    except _NIFTI_TROUBLE as error:
-        raise ScanError(row, "its values are damaged or cut off.") from error
-    # To right, front, head; then columns to the left and rows to the back, as the program's slices lie.
-    volume = _nibabel().orientations.apply_orientation(stored.reshape(stored.shape[:3]), _axes(row, image))
-    standing = volume[::-1, ::-1].transpose(2, 1, 0)
-    hounsfield = _hounsfield(standing)
-    if int(np.where(hounsfield == PADDING_HU, 32767, hounsfield).min()) > HIGHEST_AIR_HU:
-        raise ScanError(row, "there is no air in it: the values are not Hounsfield units.")
-    for index in indices:
-        yield np.ascontiguousarray(hounsfield[index])
-
-
-def _hounsfield(values: NDArray[Any]) -> NDArray[np.int16]:
-    """Return int16; what is no number, and the constant around a round field, become padding.
-
-    NIfTI has no tag for padding. As in the gate, one value far below air that all corners hold is taken for it.
-    """
-    if values.dtype.kind == "f":
-        padding = ~np.isfinite(values)
-        rounded = np.rint(np.where(padding, 0, values)).clip(-32767, 32767).astype(np.int16)
-        rounded[padding] = PADDING_HU
-    elif np.can_cast(values.dtype, np.int16):
-        rounded = np.maximum(values.astype(np.int16), np.int16(-32767))
-    else:
-        rounded = values.astype(np.int64).clip(-32767, 32767).astype(np.int16)
-    corners = rounded[:, [0, 0, -1, -1], [0, -1, 0, -1]]
-    value = int(corners[0, 0])
-    if value < GATE.value_from_hu and (corners == value).all():
-        rounded[rounded == value] = PADDING_HU
-    return rounded
-
-
-_NIFTI_TROUBLE = (OSError, EOFError, ValueError, zlib.error, OverflowError)
-
-
-def _nibabel() -> Any:
-    try:
-        return importlib.import_module("nibabel")
-    except ImportError as error:
-        raise EvaluationError("NIfTI volumes need nibabel: install the extra `evaluate`.") from error

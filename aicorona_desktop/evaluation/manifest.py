@@ -1,7 +1,8 @@
 """The manifest: one line a scan (or single slice), what it is, where it lies, and whether it may be used.
 
-The columns are those of paper-spec 13.3, then six of ours that may be missing: where a row comes from, under
-which licence, how sure its label is, how its pixels lie on the disk, and where in the chest a single slice lies.
+The columns are those of paper-spec 13.3, then eight of ours that may be missing: where a row comes from, under
+which licence, how sure its label is, how its pixels lie on the disk, where in the chest a single slice lies, and
+what made the pictures (scanner's maker, reconstruction kernel).
 Columns whose cells may all be empty may be missing too; columns that we don't know are left alone.
 """
 
@@ -11,16 +12,28 @@ import csv
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from enum import StrEnum
-from math import isfinite
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, TypeVar
+from pathlib import Path
 
 from aicorona_desktop.core.durable import write_file
 from aicorona_desktop.core.errors import AicoronaError
+from aicorona_desktop.evaluation.strict_csv import Fault as Fault  # its readers take it from here too
+from aicorona_desktop.evaluation.strict_csv import (
+    Parse,
+    choice,
+    content_of,
+    day,
+    inside_path,
+    number,
+    one_of,
+    rows_of,
+    text_cell,
+    whole,
+    yes_or_no,
+)
 
 CLASSES = ("normal", "cp", "covid")
 """What the model answers, in its order (paper-spec 1.1)."""
@@ -38,10 +51,6 @@ CLASS_OF_LABEL: Mapping[str, str] = {
 
 FEWEST_SLICES = 10
 """Below it the middle half holds under five slices (paper-spec 1.3); for data sets, not for the clinical gate."""
-
-LARGEST_MANIFEST_BYTES = 256 * 1024 * 1024
-
-_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class Cohort(StrEnum):
@@ -109,17 +118,6 @@ _LABELS_OF_COHORT: Mapping[Cohort, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong in a manifest: the line in the file (1 is the header; 0: no line), and what."""
-
-    line: int
-    sentence: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.sentence}" if self.line else self.sentence
-
-
 class ManifestError(AicoronaError):
     """A manifest can't be used as it is; `faults` names all that is wrong, in the order of lines."""
 
@@ -161,6 +159,8 @@ class ManifestRow:
     label_quality: LabelQuality = LabelQuality.STRONG
     layout: Layout | None = None
     position: float | None = None
+    vendor: str = ""
+    kernel: str = ""
 
     @property
     def origin(self) -> str:
@@ -191,12 +191,12 @@ def class_of(label_raw: str, label_quality: LabelQuality = LabelQuality.STRONG) 
 
 
 def cell_value(column: str, text: str) -> object:
-    """Return what a cell of a column means, as `ManifestRow` holds it; None for an empty one that may be empty.
+    """Return what a cell of a column, which isn't empty, means as `ManifestRow` holds it.
 
     Raises:
         ValueError: it is none of what the column may hold; the text says what it must be.
     """
-    return None if not text and column not in _NEVER_EMPTY else _COLUMNS[column](text)
+    return _COLUMNS[column](text)
 
 
 # --- reading and writing -----------------------------------------------------------------------------------------
@@ -212,14 +212,8 @@ def read_manifest(path: Path, fewest_slices: int = FEWEST_SLICES) -> Manifest:
     Raises:
         ManifestError: it can't be read, or breaks rules; every one that it breaks is named with its line.
     """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(LARGEST_MANIFEST_BYTES + 1)
-    except OSError as error:
-        raise ManifestError([Fault(0, "The file could not be read; is the name right?")]) from error
-    if len(data) > LARGEST_MANIFEST_BYTES:
-        raise ManifestError([Fault(0, "The file is larger than any manifest.")])
-    return _checked(data, fewest_slices)
+    faults: list[Fault] = []
+    return _checked(content_of(path, faults), fewest_slices, faults)
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow], fewest_slices: int = FEWEST_SLICES) -> Manifest:
@@ -234,7 +228,7 @@ def write_manifest(path: Path, rows: Iterable[ManifestRow], fewest_slices: int =
     for row in rows:
         writer.writerow([_cell(getattr(row, name)) for name in _COLUMNS])
     data = stream.getvalue().encode()
-    manifest = _checked(data, fewest_slices)
+    manifest = _checked(data, fewest_slices, [])
     try:
         write_file(path, data)
     except OSError as error:
@@ -243,63 +237,18 @@ def write_manifest(path: Path, rows: Iterable[ManifestRow], fewest_slices: int =
     return manifest
 
 
-def _checked(data: bytes, fewest_slices: int) -> Manifest:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ManifestError([Fault(line, "The text is not UTF-8; save the table as CSV in UTF-8.")]) from error
-    faults: list[Fault] = []
-    rows = tuple(_rows(text, faults))
-    faults += _faults(rows, fewest_slices)
+def _checked(data: bytes, fewest_slices: int, faults: list[Fault]) -> Manifest:
+    rows: list[tuple[int, ManifestRow]] = []
+    known = len(faults)
+    for line, values in rows_of(data, _COLUMNS, _NEVER_EMPTY, _MAY_LACK, faults):
+        if len(faults) == known:
+            given = {name: value for name, value in values.items() if value is not None}
+            rows.append((line, ManifestRow(**{"label3": "", **given})))
+        known = len(faults)
+    faults += _faults(tuple(rows), fewest_slices)
     if faults:
         raise ManifestError(faults)
     return Manifest(tuple(row for _, row in rows), hashlib.sha256(data).hexdigest())
-
-
-def _rows(text: str, faults: list[Fault]) -> Iterator[tuple[int, ManifestRow]]:
-    """Yield the readable rows with their lines; what is wrong in the others goes to `faults`."""
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(lines, [])]
-        if not _header_is_right(header, faults):
-            return
-        line = lines.line_num + 1
-        for cells in lines:
-            row = _row(header, cells, line, faults) if cells else None  # an empty line is none
-            if row is not None:
-                yield line, row
-            line = lines.line_num + 1
-    except csv.Error as error:
-        faults.append(Fault(lines.line_num, f"This is not CSV ({error})."))
-
-
-def _header_is_right(header: list[str], faults: list[Fault]) -> bool:
-    missing = [name for name in _REQUIRED if name not in header]
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    faults += [Fault(1, f"The column {name} is missing.") for name in missing]
-    faults += [Fault(1, f"The column {name} stands twice.") for name in twice]
-    return not missing and not twice
-
-
-def _row(header: list[str], cells: list[str], line: int, faults: list[Fault]) -> ManifestRow | None:
-    if len(cells) != len(header):
-        faults.append(Fault(line, f"There are {len(cells)} cells, where the header has {len(header)}."))
-        return None
-    texts = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if name in _COLUMNS}
-    values: dict[str, Any] = {}
-    found = len(faults)
-    for name, text in texts.items():
-        try:
-            value = cell_value(name, text)
-        except ValueError as error:
-            faults.append(Fault(line, f"{name} {error}"))
-            continue
-        if value is not None:
-            values[name] = value
-    if len(faults) > found:
-        return None
-    return ManifestRow(**values)
 
 
 def _cell(value: object) -> str:
@@ -357,120 +306,45 @@ def _subjects_in_two_splits(rows: tuple[tuple[int, ManifestRow], ...]) -> Iterat
 # --- cells -------------------------------------------------------------------------------------------------------
 
 
-def _text(text: str) -> str:
-    if not text:
-        raise ValueError("must not be empty.")
-    if not text.isprintable() or len(text) > 4096:
-        raise ValueError("must be printable text of a reasonable length.")
-    return text
-
-
-def _one_of(*names: str) -> Callable[[str], str]:
-    def parsed(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"must be one of {', '.join(name or 'empty' for name in names)}.")
-        return text
-
-    return parsed
-
-
-def _choice(kind: type[_Choice]) -> Callable[[str], _Choice]:
-    def parsed(text: str) -> _Choice:
-        try:
-            return kind(text)
-        except ValueError:
-            raise ValueError(f"must be one of {', '.join(kind)}.") from None
-
-    return parsed
-
-
-def _whole(lowest: int, highest: int) -> Callable[[str], int]:
-    def parsed(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and lowest <= int(text) <= highest):
-            raise ValueError(f"must be a whole number from {lowest} to {highest}.")
-        return int(text)
-
-    return parsed
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not isfinite(number) or "_" in text:
-        raise ValueError("must be a number with a decimal point.")
-    return number
-
-
 def _thickness(text: str) -> float:
-    number = _number(text)
-    if number <= 0:
+    millimetres = number(0, 1e6)(text)
+    if not millimetres:
         raise ValueError("must be over zero.")
-    return number
+    return millimetres
 
 
-def _share(text: str) -> float:
-    number = _number(text)
-    if not 0 <= number <= 1:
-        raise ValueError("must be a number from 0 to 1.")
-    return number
-
-
-def _truth(text: str) -> bool:
-    return _one_of("0", "1")(text) == "1"
-
-
-def _date(text: str) -> date:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise ValueError("must be a date such as 2020-03-31.") from None
-    if day.isoformat() != text:  # fromisoformat takes weeks and dates without strokes as well
-        raise ValueError("must be a date such as 2020-03-31.")
-    return day
-
-
-def _path(text: str) -> str:
-    """A path that stays below the folder of the data set, on every system."""
-    parts = PurePosixPath(text).parts
-    outside = text.startswith("/") or PureWindowsPath(text).drive or ".." in parts or "\\" in text
-    if outside or not text.isprintable():
-        raise ValueError("must be relative, with / between folders, and stay below the folder of the data set.")
-    return text
-
-
-_COUNT = _whole(1, 100_000)
-
-_COLUMNS: Mapping[str, Callable[[str], object]] = {
-    "scan_id": _text,
-    "subject_id": _text,
-    "cohort": _choice(Cohort),
-    "split": _choice(Split),
-    "label_raw": _one_of(*LABELS),
-    "label3": _one_of(*CLASSES, ""),
-    "n_slices": _COUNT,
+_COLUMNS: Mapping[str, Parse] = {
+    "scan_id": text_cell,
+    "subject_id": text_cell,
+    "cohort": choice(Cohort),
+    "split": choice(Split),
+    "label_raw": one_of(*LABELS),
+    "label3": one_of(*CLASSES),
+    "n_slices": whole(1, 100_000),
     "slice_thickness_mm": _thickness,
-    "age": _whole(0, 120),
-    "sex": _one_of("F", "M", "O"),
-    "acquired_on": _date,
-    "label_source": _choice(LabelSource),
-    "n_readers_label": _whole(0, 1000),
-    "hospital_days_gt3": _truth,
-    "rtpcr_any_positive": _truth,
-    "qc_status": _choice(QcStatus),
-    "path": _path,
-    "sha256": _text,
-    "source": _text,
-    "licence": _text,
-    "label_quality": _choice(LabelQuality),
-    "layout": _choice(Layout),
-    "position": _share,
+    "age": whole(0, 120),
+    "sex": one_of("F", "M", "O"),
+    "acquired_on": day,
+    "label_source": choice(LabelSource),
+    "n_readers_label": whole(0, 1000),
+    "hospital_days_gt3": yes_or_no,
+    "rtpcr_any_positive": yes_or_no,
+    "qc_status": choice(QcStatus),
+    "path": inside_path,
+    "sha256": text_cell,
+    "source": text_cell,
+    "licence": text_cell,
+    "label_quality": choice(LabelQuality),
+    "layout": choice(Layout),
+    "position": number(0, 1),
+    "vendor": text_cell,
+    "kernel": text_cell,
 }
 """How the text of a cell becomes a value, in the order of the columns; ValueError says what it must be."""
 
 _REQUIRED = (
     *("scan_id", "subject_id", "cohort", "split", "label_raw", "label3", "n_slices", "label_source", "qc_status"),
 )
-_NEVER_EMPTY = frozenset(_REQUIRED)
+_NEVER_EMPTY = frozenset(_REQUIRED) - {"label3"}
+_MAY_LACK = frozenset(_COLUMNS) - frozenset(_REQUIRED)
 assert tuple(_COLUMNS) == tuple(field.name for field in fields(ManifestRow))  # noqa: S101 - two lists of one thing

@@ -2,8 +2,7 @@
 
 DICOM goes through the walk of the program itself (`triage.score_study`): the same reader process, choice of series,
 gate and scorer, so that a scan has the score that `triage` gives it. What the gate refuses is a failed scan, as it
-would be in the clinic. Pictures go through the reader process too; NIfTI volumes are parsed by nibabel, whose sizes
-`layouts` bounds before anything is allocated.
+would be in the clinic. Pictures and NIfTI volumes go through the reader process too.
 """
 
 from __future__ import annotations
@@ -246,13 +245,12 @@ class ScanScoring:
         submit = self._scorer.submit if scan.kind is Kind.HOUNSFIELD else self._scorer.submit_picture
         scored: dict[int, SliceScore] = {}
         seconds_load = time.monotonic() - started
-        seconds_net = 0.0
         try:
             for index, pixels, seconds in timed(scan.slices(indices)):
                 seconds_load += seconds
-                seconds_net += self._collect(scored, until_room=True)
+                self._collect(scored, until_room=True)
                 submit(index, np.ascontiguousarray(pixels))
-            seconds_net += self._collect(scored, until_room=False)
+            self._collect(scored, until_room=False)
         except ScanError:
             self._scorer.cancel()
             raise
@@ -263,18 +261,17 @@ class ScanScoring:
             indices=indices,
             contributions=tuple(scored[index].contribution for index in indices),
             ms_load=milliseconds(seconds_load),
-            ms_net=milliseconds(seconds_net),
+            ms_pre=milliseconds(sum(one.seconds_prepare for one in scored.values())),
+            ms_net=milliseconds(sum(one.seconds_network for one in scored.values())),
             ms_total=milliseconds(time.monotonic() - started),
             device=self._scorer.provider,
             run_at=utc_text(),
         )
 
-    def _collect(self, scored: dict[int, SliceScore], *, until_room: bool) -> float:
-        """Take the answers that are there, and wait until there is room, or for all; return the seconds waited."""
-        started = time.monotonic()
+    def _collect(self, scored: dict[int, SliceScore], *, until_room: bool) -> None:
+        """Take the answers that are there, and wait until there is room, or for all."""
         while (answer := self._scorer.next(0 if until_room and self._scorer.room else None)) is not None:
             scored[answer[0]] = answer[1]
-        return time.monotonic() - started
 
 
 def timed(slices: Iterator[tuple[int, Pixels]]) -> Iterator[tuple[int, Pixels, float]]:

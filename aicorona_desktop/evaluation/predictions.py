@@ -45,8 +45,8 @@ class PredictionsError(AicoronaError):
 class Prediction:
     """One scan and model; None is an empty cell. A failed scan has neither probabilities nor logits.
 
-    `logits` are after the pack's temperature: their softmax is `probabilities`. `ms_pre` stays empty where the
-    preparation runs beside the network, inside `ms_net`.
+    `logits` are after the pack's temperature: their softmax is `probabilities`. `ms_pre` and `ms_net` are sums
+    over the threads that prepare and score slices beside each other; see `records.Record`.
     """
 
     scan_id: str

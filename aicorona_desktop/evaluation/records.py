@@ -26,8 +26,9 @@ class Record:
 
     `indices` are the positions of the scored slices in the ordered series, `contributions` stand in the same order.
     `reason` and `sentence` say why a scan failed; `warnings` are codes of what was noted of one that did not.
-    Milliseconds are wall time: `ms_load` waiting for headers and pixels, `ms_net` waiting for the scorer (which
-    prepares each slice in its own process), `ms_total` from the first file to the score.
+    `ms_load` is what was waited for headers and pixels, `ms_total` from the first file to the score, both wall time;
+    `ms_pre` and `ms_net` are preparation and network summed over the scorer's threads, which run beside each other
+    and beside the reading: with several of them the sum may exceed `ms_total`.
     """
 
     name: str  # scan_id, or the Study Instance UID
@@ -40,6 +41,7 @@ class Record:
     indices: tuple[int, ...] = ()
     contributions: tuple[Triple, ...] = ()
     ms_load: float | None = None
+    ms_pre: float | None = None
     ms_net: float | None = None
     ms_total: float
     device: str = ""
@@ -73,6 +75,7 @@ class Record:
             n_used=len(selected(self.n_slices, rule)) if ok and self.n_slices else None,
             selection=rule,
             ms_load=self.ms_load,
+            ms_pre=self.ms_pre,
             ms_net=self.ms_net,
             ms_total=self.ms_total,
             device=self.device,
@@ -113,7 +116,8 @@ def record_of_study(
         indices=score.slice_indices,
         contributions=score.slice_contributions,
         ms_load=milliseconds(seconds_headers + result.seconds_read),
-        ms_net=milliseconds(result.seconds_infer),
+        ms_pre=milliseconds(result.seconds_prepare),
+        ms_net=milliseconds(result.seconds_network),
         ms_total=milliseconds(seconds_total),
         device=score.provider,
         run_at=utc_text(),

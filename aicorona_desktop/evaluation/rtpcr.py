@@ -9,10 +9,8 @@ Source: paper-spec 11, 13.3.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -26,12 +24,21 @@ from numpy.typing import NDArray
 from aicorona_desktop.evaluation.bootstrap import Interval
 from aicorona_desktop.evaluation.errors import EvaluationError
 from aicorona_desktop.evaluation.intervals import proportion
+from aicorona_desktop.evaluation.strict_csv import (
+    Fault,
+    Parse,
+    TableError,
+    choice,
+    day,
+    read_rows,
+    text_cell,
+    yes_or_no,
+)
 
 WINDOW_DAYS: Final = 15
 FEWEST: Final = 30
 OPTIMISM_ROUNDS: Final = 1000
 LONGEST_DAYS: Final = 3660
-LARGEST_BYTES: Final = 64 * 1024 * 1024
 
 Counts = NDArray[np.int64]
 
@@ -328,45 +335,39 @@ def _mean_of_days(days: Days, reach: int) -> NDArray[np.float64]:
 
 # --- the file ----------------------------------------------------------------------------------------------------
 
-_COLUMNS = ("subject_id", "tested_on", "result", "specimen", "admitted_on", "test_id", "eligible")
+_COLUMNS: Mapping[str, Parse] = {
+    "subject_id": text_cell,
+    "tested_on": day,
+    "result": choice(Result),
+    "specimen": choice(Specimen),
+    "admitted_on": day,
+    "test_id": text_cell,
+    "eligible": yes_or_no,
+}
+_MAY_BE_EMPTY = frozenset({"specimen", "admitted_on"})
 
 
 def read_tests(path: Path) -> tuple[PcrTest, ...]:
     """Read rtpcr.csv.
 
     Raises:
-        EvaluationError: it can't be read, or a line is not what it must be; the sentence names the line.
+        EvaluationError: it can't be read, or a line is not what it must be; the sentence names the first line.
     """
     try:
-        with path.open("rb") as stream:
-            data = stream.read(LARGEST_BYTES + 1)
-        if len(data) > LARGEST_BYTES:
-            raise EvaluationError("The file is larger than any table of RT-PCR tests.")
-        lines = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EvaluationError("The table of RT-PCR tests could not be read.") from error
-    tests = tuple(_read(lines))
+        rows = read_rows(path, "rtpcr.csv", _COLUMNS, _COLUMNS.keys() - _MAY_BE_EMPTY, _MAY_BE_EMPTY)
+    except TableError as error:
+        raise EvaluationError(_said(error.faults[0])) from error
+    tests = tuple(PcrTest(**{**values, "specimen": values["specimen"] or Specimen.UNKNOWN}) for _, values in rows)
     if len({test.test_id for test in tests}) < len(tests):
         raise EvaluationError("The table of RT-PCR tests has a test_id twice.")
     return tests
 
 
-def _read(lines: Iterable[Mapping[str, str | None]]) -> Iterator[PcrTest]:
-    for number, line in enumerate(lines, 2):
-        cells = {name: (line.get(name) or "").strip() for name in _COLUMNS}
-        if not cells["subject_id"] or not cells["test_id"] or cells["eligible"] not in ("0", "1"):
-            raise EvaluationError(
-                f"Line {number} of the RT-PCR tests needs a subject_id, a test_id, and eligible as 0 or 1."
-            )
-        try:
-            yield PcrTest(
-                cells["subject_id"],
-                date.fromisoformat(cells["tested_on"]),
-                Result(cells["result"]),
-                Specimen(cells["specimen"]),
-                date.fromisoformat(cells["admitted_on"]) if cells["admitted_on"] else None,
-                cells["test_id"],
-                cells["eligible"] == "1",
-            )
-        except ValueError as error:
-            raise EvaluationError(f"Line {number} of the RT-PCR tests has a date, result or specimen amiss.") from error
+def _said(fault: Fault) -> str:
+    if fault.line < 2:
+        return f"The table of RT-PCR tests could not be read. {fault.sentence}"
+    if fault.sentence.startswith(("subject_id", "test_id", "eligible")):
+        what = "needs a subject_id, a test_id, and eligible as 0 or 1"
+    else:
+        what = "has a date, result or specimen amiss"
+    return f"Line {fault.line} of the RT-PCR tests {what}: {fault.sentence}"

@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from math import isfinite
-from pathlib import Path
-from typing import Any, Final
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, Final, TypeVar
 
 from aicorona_desktop.evaluation.errors import EvaluationError
-from aicorona_desktop.evaluation.manifest import Fault
 
 Parse = Callable[[str], Any]
 """From the text of a cell that is not empty to its value; ValueError says what it must be."""
@@ -22,6 +23,19 @@ Parse = Callable[[str], Any]
 LARGEST_BYTES: Final = 256 * 1024 * 1024
 SHOWN: Final = 20
 LARGEST_COUNT: Final = 10_000_000
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong in a table: the line in the file (1 is the header; 0: no line), and what."""
+
+    line: int
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.sentence}" if self.line else self.sentence
 
 
 class TableError(EvaluationError):
@@ -50,34 +64,44 @@ def read_rows(
         TableError: it can't be read, or a cell is not what it must be.
     """
     faults: list[Fault] = []
-    rows = list(_rows(_text(path, what), columns, frozenset(never_empty), frozenset(may_lack), faults))
+    rows = list(rows_of(content_of(path, faults), columns, never_empty, may_lack, faults))
     if faults:
         raise TableError(what, faults)
     return rows
 
 
-def _text(path: Path, what: str) -> str:
+def content_of(path: Path, faults: list[Fault]) -> bytes:
+    """Return the bytes of a table; what is wrong goes to `faults`."""
     try:
         with path.open("rb") as stream:
             data = stream.read(LARGEST_BYTES + 1)
-    except OSError as error:
-        raise TableError(what, [Fault(0, "The file could not be read; is the name right?")]) from error
+    except OSError:
+        faults.append(Fault(0, "The file could not be read; is the name right?"))
+        return b""
     if len(data) > LARGEST_BYTES:
-        raise TableError(what, [Fault(0, "The file is larger than any table of this kind.")])
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise TableError(what, [Fault(line, "The text is not UTF-8; save the table as CSV in UTF-8.")]) from error
+        faults.append(Fault(0, "The file is larger than any table of this kind."))
+    return data
 
 
-def _rows(
-    text: str,
+def rows_of(
+    data: bytes,
     columns: Mapping[str, Parse],
-    never_empty: frozenset[str],
-    may_lack: frozenset[str],
+    never_empty: Collection[str],
+    may_lack: Collection[str],
     faults: list[Fault],
 ) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of a table as `read_rows` returns them; a row with a fault has None in the place of its value.
+
+    What is wrong goes to `faults`; where there is something before, nothing is read.
+    """
+    if faults:
+        return
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        faults.append(Fault(line, "The text is not UTF-8; save the table as CSV in UTF-8."))
+        return
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(lines, [])]
@@ -97,7 +121,7 @@ def _rows(
 
 
 def _row(
-    cells: Mapping[str, str], columns: Mapping[str, Parse], never_empty: frozenset[str], line: int, faults: list[Fault]
+    cells: Mapping[str, str], columns: Mapping[str, Parse], never_empty: Collection[str], line: int, faults: list[Fault]
 ) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, parse in columns.items():
@@ -130,6 +154,18 @@ def one_of(*names: str) -> Callable[[str], str]:
         if text not in names:
             raise ValueError(f"must be one of {', '.join(names)}.")
         return text
+
+    return parse
+
+
+def choice(kind: type[_Choice]) -> Callable[[str], _Choice]:
+    """Return how a cell is read that holds one word of an enumeration."""
+
+    def parse(text: str) -> _Choice:
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError(f"must be one of {', '.join(filter(None, kind))}.") from None
 
     return parse
 
@@ -186,7 +222,8 @@ def moment(text: str) -> datetime:
 
 def inside_path(text: str) -> str:
     """Return a path that stays below its folder, on every system."""
-    parts = text.split("/")
-    if text.startswith("/") or "\\" in text or ":" in text or ".." in parts or not text.isprintable():
-        raise ValueError("must be relative, with / between folders, and stay below the folder of the study.")
+    parts = PurePosixPath(text).parts
+    outside = text.startswith("/") or PureWindowsPath(text).drive or ".." in parts or "\\" in text
+    if outside or not text.isprintable():
+        raise ValueError("must be relative, with / between folders, and stay below the folder of the data.")
     return text

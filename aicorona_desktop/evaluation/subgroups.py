@@ -58,7 +58,7 @@ def subgroups(
     calls: NDArray[np.bool_],
     level: float = 0.95,
 ) -> tuple[Subgroup, ...]:
-    """Return the figures of every group of every split, in the order of names, unknown last.
+    """Return the figures of every group of every split, in the order of names, the lowest band first, unknown last.
 
     Args:
         splits: for each way to split, the group of each row; "" is not known.
@@ -80,13 +80,15 @@ def subgroups(
 
 
 def manifest_splits(rows: Iterable[ManifestRow]) -> dict[str, list[str]]:
-    """Return the splits that a manifest knows: slice thickness, sex, age band, source."""
+    """Return the splits that a manifest knows: slice thickness, sex, age band, source, vendor, kernel."""
     known = tuple(rows)
     return {
         "slice thickness": [thickness_band(row.slice_thickness_mm) for row in known],
         "sex": [row.sex for row in known],
         "age": [age_band(row.age) for row in known],
         "source": [row.origin for row in known],
+        "vendor": [row.vendor for row in known],
+        "kernel": [row.kernel for row in known],
     }
 
 
@@ -131,7 +133,7 @@ class _Rows:
 
 def _of_split(name: str, groups: Sequence[str], rows: _Rows, level: float) -> list[Subgroup]:
     member = np.array([group.strip() or UNKNOWN for group in groups])
-    names = sorted({str(group) for group in member}, key=lambda group: (group == UNKNOWN, group))
+    names = sorted({str(group) for group in member}, key=_place)
     pairs = [(rows.among(member == group), rows.among((member != group) & (member != UNKNOWN))) for group in names]
     differences = [compare_unpaired(here.area, rest.area, level) for here, rest in pairs]
     verdicts = judged([difference.p for difference in differences])
@@ -150,6 +152,11 @@ def _of_split(name: str, groups: Sequence[str], rows: _Rows, level: float) -> li
         )
         for group, (here, rest), difference, verdict in zip(names, pairs, differences, verdicts, strict=True)
     ]
+
+
+def _place(group: str) -> tuple[bool, bool, str]:
+    """The lowest band first, what is not known last, the rest by name."""
+    return group == UNKNOWN, not group.startswith(("under ", "up to ")), group
 
 
 def _caught(counts: Counts) -> tuple[int, int]:

@@ -213,8 +213,11 @@ def replace_ledger(path: Path, copy: Path | None, now: datetime, why: str) -> Pa
 
     Nothing is repaired or removed, and the copy is whole on the disk before anything is renamed. What SQLite
     keeps beside the file is renamed first: a journal left behind would be played into the next file of that name.
+    The copy asks for what it lacks to be read again (`RESTORED_FROM`).
     """
     part = None if copy is None else _copied(path, copy)
+    if part is not None and copy is not None:
+        _ask_in(part, copy.name, now)
     aside = path.with_name(f"{path.name}.{why}-{now.astimezone(UTC).strftime(STAMP)}")
     for suffix in (*SIDECARS, ""):
         with suppress(FileNotFoundError):
@@ -292,6 +295,18 @@ def _copied(path: Path, copy: Path) -> Path:
     return part
 
 
+def _ask_in(part: Path, name: str, now: datetime) -> None:
+    with closing(open_file(part, writing=False)) as connection:
+        if not migrations.version_of(connection) or migrations.is_newer(connection):
+            return  # of a newer version of the program: it is only read, and nothing of ours is in it
+    with closing(open_file(part, writing=True)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        ask_to_read_again(connection, name, time_text(now))
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+    sync(part)
+
+
 class _HeldLines(AuditFile):
     """Lines of the audit that are written once the ledger that they belong to stands in its place."""
 
@@ -328,6 +343,8 @@ def ask_to_read_again(connection: sqlite3.Connection, name: str, at: str, by: st
         "INSERT OR REPLACE INTO setting (key, value, changed_at, changed_by) VALUES (?, ?, ?, ?)",
         (RESTORED_FROM, name, at, by),
     )
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'copy_intent'").fetchone():
+        connection.execute("DELETE FROM copy_intent")
 
 
 def _swap(path: Path, part: Path, aside: Path) -> None:

@@ -505,7 +505,7 @@ _READER_STUDIES = (
 )
 
 
-def m011_reader_studies(connection: sqlite3.Connection) -> None:
+def m007_reader_studies(connection: sqlite3.Connection) -> None:
     """Add reader studies."""
     for sql in _READER_STUDIES:
         connection.execute(sql)
@@ -531,7 +531,7 @@ _VERIFICATIONS = (
 )
 
 
-def m010_verifications(connection: sqlite3.Connection) -> None:
+def m008_verifications(connection: sqlite3.Connection) -> None:
     """Add runs over known studies, and who set the operating point of the site, and why."""
     for sql in _VERIFICATIONS:
         connection.execute(sql)
@@ -544,8 +544,8 @@ STEPS: tuple[Step, ...] = (
     m004_search_text,
     m005_versions_and_removals,
     m006_sources,
-    m011_reader_studies,
-    m010_verifications,
+    m007_reader_studies,
+    m008_verifications,
 )
 
 

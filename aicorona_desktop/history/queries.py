@@ -407,3 +407,9 @@ def known_sha256s(connection: sqlite3.Connection) -> frozenset[str]:
     """Return the SHA-256 of every file that the history knows, read or left out."""
     found = connection.execute("SELECT sha256 FROM instance UNION SELECT sha256 FROM refusal")
     return frozenset(row[0].hex() for row in found)
+
+
+def knows_files(connection: sqlite3.Connection) -> bool:
+    """Whether the history knows any file at all."""
+    found = connection.execute("SELECT EXISTS (SELECT 1 FROM instance) OR EXISTS (SELECT 1 FROM refusal)").fetchone()
+    return bool(found[0])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
 from aicorona_desktop.core.files import FileRef
-from aicorona_desktop.core.findings import Finding, Reason
+from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.headers import Header
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.score import CLASSES, Score
@@ -118,9 +118,10 @@ def record_received(connection: sqlite3.Connection, study: Study, at: str) -> bo
     for series in study.series:
         _record_series(connection, number, series, sources, at)
         _count_in(connection, number, series)
+    further = _record_further_files(connection, study, number, sources, at)
     for one in (*study.left_out, *(one for series in study.series for one in series.left_out)):
         _record_left_out(connection, number, one, sources, at)
-    is_new = bool(_known_files(connection, number) - before)
+    is_new = bool(_known_files(connection, number) - before - further)
     if is_new and before:
         _reopen(connection, number, at)
     return is_new
@@ -240,14 +241,39 @@ def _record_series(
     )
 
 
+_SAME_IMAGE = Finding(Outcome.IGNORED, Reason.SAME_IMAGE)
 _BY_CHOICE = (Reason.OTHER_IDENTITY.code, Reason.OTHER_VERSION_CHOSEN.code, Reason.UID_CONFLICT.code)
+
+
+def _record_further_files(
+    connection: sqlite3.Connection, study: Study, number: int, sources: dict[str, int], at: str
+) -> frozenset[bytes]:
+    """Record the files that hold an image of the study in other bytes; return their SHA-256: they are nothing new."""
+    own = study.own_sha256s
+    further = {
+        file.sha256: LeftOut(file, _SAME_IMAGE, series.series_instance_uid, study.study_instance_uid)
+        for series in study.series
+        for file in series.duplicates
+        if file.sha256 not in own
+    }
+    further |= {one.file.sha256: one for one in study.left_out if one.finding.reason is Reason.SAME_IMAGE}
+    for one in further.values():
+        _record_left_out(connection, number, one, sources, at)
+    _let_go(connection, number, further, _BY_CHOICE)
+    return frozenset(map(bytes.fromhex, further))
 
 
 def _count_in(connection: sqlite3.Connection, study: int, series: Series) -> None:
     """Let go of the note that a slice is left out by a choice, where another choice has made it one of the study."""
+    codes = (*_BY_CHOICE, Reason.SAME_IMAGE.code)
+    _let_go(connection, study, (one.file.sha256 for one in series.instances), codes)
+
+
+def _let_go(connection: sqlite3.Connection, study: int, sha256s: Iterable[str], codes: Sequence[str]) -> None:
+    marks = ", ".join("?" * len(codes))
     connection.executemany(
-        "DELETE FROM refusal WHERE study = ? AND sha256 = ? AND code IN (?, ?, ?)",
-        [(study, bytes.fromhex(one.file.sha256), *_BY_CHOICE) for one in series.instances],
+        f"DELETE FROM refusal WHERE study = ? AND sha256 = ? AND code IN ({marks})",  # noqa: S608 - see `insert`
+        [(study, bytes.fromhex(one), *codes) for one in sha256s],
     )
 
 

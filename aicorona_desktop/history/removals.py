@@ -31,8 +31,11 @@ _FILES = """
 _STUDIES = f"""
     WITH file AS (SELECT study, path, max(size_bytes) AS size_bytes FROM ({_FILES})
         WHERE path >= :first AND path < :last GROUP BY study, path),
+    reading AS (SELECT DISTINCT json_extract(one.value, '$.study_instance_uid') AS uid
+        FROM reader_study, json_each(reader_study.design, '$.cases') AS one),
     copied AS (SELECT study, count(*) AS files, sum(size_bytes) AS size_bytes FROM file GROUP BY study)
     SELECT study.*, copied.files, copied.size_bytes AS bytes, newest.step, newest.at AS step_at,
+        study.study_instance_uid IN (SELECT uid FROM reading) AS in_reader_study,
         EXISTS (SELECT 1 FROM escalation AS said WHERE said.study = study.sequence AND said.takes_back IS NULL
             AND NOT EXISTS (SELECT 1 FROM escalation AS back WHERE back.takes_back = said.sequence)) AS escalated
     FROM copied JOIN study ON study.sequence = copied.study
@@ -112,9 +115,7 @@ class Removals(Ledger):
             ).fetchall()
             return tuple((one["uid"], _removal(one), _own_files(connection, one["study"], folder)) for one in found)
 
-    def end_removal(
-        self, study_instance_uid: str, folder: Path, sha256s: Sequence[str], rule: str, who: str
-    ) -> None:
+    def end_removal(self, study_instance_uid: str, folder: Path, sha256s: Sequence[str], rule: str, who: str) -> None:
         """Record that copies of a study below our folder are gone: how many files, and how much room they took.
 
         Their rows lead to where the files were found, from now on, so that whatever comes again takes their place.
@@ -142,6 +143,7 @@ _WHY = {
     Kept.PINNED: "it is pinned",
     Kept.TOLD: "somebody was told of it, or is to be, and there is no outcome yet",
     Kept.CONFLICT: "it is in doubt whose it is, or which of its images stand",
+    Kept.READER_STUDY: "it is a case of a reader study",
     Kept.BY_PERSON: "a person keeps them",
 }
 
@@ -165,6 +167,7 @@ def _copied(found: sqlite3.Row) -> CopiedStudy:
         conflict=any(one.reason in queries.IDENTITY_CONFLICTS for one in findings),
         files=found["files"],
         size_bytes=found["bytes"],
+        in_reader_study=bool(found["in_reader_study"]),
         step=None if found["step"] is None else Step(found["step"]),
         step_at=moment_or_none(found["step_at"]),
     )
@@ -186,7 +189,10 @@ def _let_go(connection: sqlite3.Connection, study: int, folder: Path, sha256s: S
     gone = {sha256: (study, os.fsencode(folder / sha256[:2] / sha256)) for sha256 in sha256s}
     sizes = dict(connection.execute(_SIZES, (study,)).fetchall())
     nowhere = folder.with_name(f"{folder.name}.removed")  # where a file of an archive or a disc was found has no path
-    for table, of_study in (("instance", "series IN (SELECT sequence FROM series WHERE study = ?)"), ("refusal", "study = ?")):
+    for table, of_study in (
+        ("instance", "series IN (SELECT sequence FROM series WHERE study = ?)"),
+        ("refusal", "study = ?"),
+    ):
         connection.executemany(
             f"UPDATE {table} SET path = coalesce(origin, ?), origin = NULL WHERE {of_study} AND path = ?",  # noqa: S608
             [(os.fsencode(nowhere / sha256), *one) for sha256, one in gone.items()],

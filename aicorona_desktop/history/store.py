@@ -229,6 +229,11 @@ class History(Versions, Removals, Sources, Imports, Lanes, ReaderStudies, Verifi
         with self._reading() as connection:
             return queries.files(connection, study_instance_uid)
 
+    def knows_files(self) -> bool:
+        """Whether the history knows any file at all."""
+        with self._reading() as connection:
+            return queries.knows_files(connection)
+
     def known_sha256s(self) -> frozenset[str]:
         """Return the SHA-256 of every file that the history knows, read or left out."""
         with self._reading() as connection:

@@ -40,7 +40,8 @@ class MonthRow:
     """One study of the clinic as the monthly page counts it; "" and None where something is not known.
 
     `p_covid` is of the score that stands and is final, `model_class` its greatest class, `model_other` the greater of
-    the other two. `impression` is what stands, `outcome` the class of later truth. `thickness_mm`, `manufacturer` and `kernel` are of the series that was scored.
+    the other two. `impression` is what stands, `outcome` the class of later truth. Manufacturer, kernel and thickness
+    are of the series that was scored.
     """
 
     received_at: datetime

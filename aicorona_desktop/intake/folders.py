@@ -9,7 +9,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 from aicorona_desktop.core.drives import is_on_network
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.sources import LOOK_EVERY_ON_NETWORK_S
-from aicorona_desktop.intake.opening import file_finding, is_busy, status_of
+from aicorona_desktop.intake.opening import file_finding, is_busy, open_regular, status_of
 from aicorona_desktop.intake.settling import (
     BETWEEN_LOOKS_ON_NETWORK_S,
     BETWEEN_LOOKS_S,
@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 ENTRIES_PER_LOOK = 50_000
 REPORT_BUSY_AFTER_S = 600.0
+TRY_AGAIN_S = 5.0
+LONGEST_TRY_AGAIN_S = 600.0
+"""A file that could not be read is tried again after so long, then after twice as long each time, up to this."""
 SOONEST_LOOK_S = 0.2
 
 
@@ -55,6 +58,14 @@ class Look:
     def reachable(self) -> bool:
         """Whether the folder can be seen, as far as is known."""
         return self.reach is Reach.WATCHING
+
+
+@dataclass(slots=True)
+class _Trial:
+    """When a file that could not be read is tried again; None: it has been handed out once more since."""
+
+    due_s: float | None
+    pause_s: float
 
 
 class FolderWatch:
@@ -86,6 +97,7 @@ class FolderWatch:
         self._round: _Round | None = None
         self._refused: set[tuple[str, Reason]] = set()
         self._busy_since: dict[str, float] = {}
+        self._trials: dict[str, _Trial] = {}
 
     @property
     def since_s(self) -> float | None:
@@ -96,6 +108,16 @@ class FolderWatch:
         """Return in how many seconds to look again: sooner than usual where files may be complete by then."""
         due = self._settling.settles_at_s
         return every_s if due is None else min(every_s, max(due - self._clock(), SOONEST_LOOK_S))
+
+    def try_again(self, keys: Iterable[str]) -> None:
+        """Hand files out once more that were handed out and not taken in: after a while, and only if they can be read.
+
+        The pauses grow, each time it was in vain.
+        """
+        for key in keys:
+            before = self._trials.get(key)
+            pause_s = TRY_AGAIN_S if before is None else min(2 * before.pause_s, LONGEST_TRY_AGAIN_S)
+            self._trials[key] = _Trial(self._clock() + pause_s, pause_s)
 
     def look(self) -> Look:
         """List the folder; where it is very large, a part of it, and the rest at the next look."""
@@ -109,10 +131,31 @@ class FolderWatch:
             self._settling.failed(self._clock())
             return self._answer((), looked.failure)
         keys = self._settling.looked(looked.sights, self._clock(), looked.complete)
+        keys = (*keys, *self._readable_again(looked))
         ready = [looked.found[key] for key in keys if not self._is_held(key, looked.sights[key])]
         overdue = [looked.found[key] for key in self._overdue(looked)]
         answer = self._answer((*ready, *self._refused_now(looked, overdue)))
         return replace(answer, sights={str(one.path): looked.sights[str(one.path)] for one in ready})
+
+    def _readable_again(self, looked: _Round) -> list[str]:
+        """Return the files whose time has come and that can be read now; the others wait for longer."""
+        self._trials = {
+            key: trial for key, trial in self._trials.items() if key in looked.sights or not looked.complete
+        }
+        now_s, readable = self._clock(), []
+        for key, trial in self._trials.items():
+            found = looked.found.get(key)
+            if found is None or trial.due_s is None or trial.due_s > now_s:
+                continue
+            if not self._settling.is_told(key, looked.sights[key]):
+                trial.due_s = None  # another version by now, which is handed out by itself
+            elif isinstance(open_regular(found.path, found.shown, below=found.root, pause_s=0), Finding):
+                trial.pause_s = min(2 * trial.pause_s, LONGEST_TRY_AGAIN_S)
+                trial.due_s = now_s + trial.pause_s
+            else:
+                trial.due_s = None
+                readable.append(key)
+        return readable
 
     def _answer(self, settled: tuple[Found, ...], finding: Finding | None = None) -> Look:
         return Look(settled, self._settling.reach, self._settling.arriving, finding, self._root)
@@ -174,6 +217,7 @@ class Lookout:
         self._woken = woken
         self._make = make
         self._looks: queue.Queue[Look] = queue.Queue(maxsize=1)
+        self._to_try: queue.SimpleQueue[tuple[str, ...]] = queue.SimpleQueue()
         self._began_s: float | None = None
         self._closed = threading.Event()
         self._due = threading.Event()
@@ -197,6 +241,10 @@ class Lookout:
         except queue.Empty:
             return None
 
+    def try_again(self, keys: Iterable[str]) -> None:
+        """Have files handed out once more, as `FolderWatch.try_again`."""
+        self._to_try.put(tuple(keys))
+
     def look_now(self) -> None:
         """Don't wait for the next look."""
         self._due.set()
@@ -218,6 +266,8 @@ class Lookout:
             self._began_s = time.monotonic()
             try:
                 watch = watch or self._make(self.folder)
+                while not self._to_try.empty():
+                    watch.try_again(self._to_try.get())
                 look = watch.look()
             except Exception:
                 log.exception("a look into a watched folder failed")

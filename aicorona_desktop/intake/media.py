@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
+from aicorona_desktop.core.drives import MOUNTS, NETWORK_TYPES, Mount, mounts
 from aicorona_desktop.intake.walking import Found, long_name, shown_text, walk_folder
 
-MOUNTS = Path("/proc/self/mountinfo")
 BLOCK_DEVICES = Path("/sys/dev/block")
 VOLUME_NAMES = Path("/dev/disk/by-label")
 VOLUME_SERIALS = Path("/dev/disk/by-uuid")
@@ -34,13 +34,10 @@ LONGEST_LOOK_S = 10.0
 DISC_SYSTEMS = frozenset({"iso9660", "udf", "cdfs"})
 STICK_SYSTEMS = frozenset({"vfat", "exfat", "msdos", "fat32", "fat", "ntfs", "ntfs3", "fuseblk", "hfsplus"})
 MOUNT_FOLDERS = ("/media/", "/run/media/", "/mnt/")
-NOT_A_MEDIUM = frozenset(
-    {"tmpfs", "devtmpfs", "overlay", "squashfs", "proc", "sysfs", "autofs", "ramfs", "nfs", "nfs4", "cifs", "smb3"}
-)
+NOT_A_MEDIUM = NETWORK_TYPES | {"tmpfs", "devtmpfs", "overlay", "squashfs", "proc", "sysfs", "autofs", "ramfs"}
 DRIVE_REMOVABLE, DRIVE_CDROM = 2, 5  # winbase.h
 DISC_DIRECTORY = "dicomdir"
 
-_OCTAL = re.compile(rb"\\([0-7]{3})")
 _UDEV_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
 
@@ -49,17 +46,6 @@ class MediumKind(StrEnum):
 
     DISC = "disc"
     STICK = "stick"
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """One line of mountinfo: device number ("8:17"), the folder that it shows of its file system, type and source."""
-
-    device: str
-    top: str
-    folder: Path
-    file_system: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,26 +100,6 @@ def medium_at(root: Path) -> Medium:
         if one.root == root:
             return one
     return Medium(root, MediumKind.STICK)
-
-
-def mounts(text: bytes) -> tuple[Mount, ...]:
-    """Return what mountinfo tells; a line that isn't understood is left out.
-
-    Source: proc(5), `/proc/pid/mountinfo`: fields 3 to 5, and behind " - " type and source; space, tab, newline and
-    backslash are octal escapes.
-    """
-    found = []
-    for line in text.splitlines():
-        fields, separator, rest = line.partition(b" - ")
-        parts, ends = fields.split(), rest.split()
-        if not separator or len(parts) < 5 or len(ends) < 2:
-            continue
-        device, top, folder, kind, source = (
-            os.fsdecode(_OCTAL.sub(lambda match: bytes([int(match[1], 8) & 0xFF]), part))
-            for part in (*parts[2:5], *ends[:2])
-        )
-        found.append(Mount(device, top, Path(folder), kind, source))
-    return tuple(found)
 
 
 def media_of(

@@ -12,7 +12,8 @@ rows of step 2: no copy that the history knows is ever touched, and no folder ha
 
 For other parts of the program: a disc is copied with `keep` (durable when it returns); who delivers into an inbox
 folder has it watched as a `WatchedSource` of kind RECEIVER, and its files are removed after step 3; retention removes
-copies within `removal`, which leaves those alone that come again at this moment; a restored history finds what it has lost with `listing`.
+copies within `removal`, which leaves those alone that come again at this moment; a restored history finds what it has
+lost with `listing`.
 """
 
 from __future__ import annotations

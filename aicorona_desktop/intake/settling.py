@@ -104,6 +104,10 @@ class FileSettling:
         if self._failed >= FAILED_LOOKS:
             self._lose(Reach.UNREACHABLE, self._failed_since_s)
 
+    def is_told(self, key: str, sight: Sight) -> bool:
+        """Whether this version of a file was told, in this run or an earlier one."""
+        return self._told.get(key) == sight
+
     def hold(self, key: str, sight: Sight) -> None:
         """Take back a file that was told: another program still holds it, so that its wait starts again."""
         self._told.pop(key, None)

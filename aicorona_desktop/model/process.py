@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 import time
 from dataclasses import dataclass, field
@@ -160,12 +161,18 @@ class ScorerProcess:
         return cast("tuple[str, tuple[str, ...], str, str]", frame.fields)
 
     def _checked(self, fields: tuple[Field, ...]) -> SliceScore:
-        if len(fields) != 2:
+        if len(fields) != 4:
             raise ChildLostError("An answer of the scorer has another form.")
         side = self._pack.map_size
         cam = _finite(fields[0], (len(CLASSES), side, side))
         features = _finite(fields[1], self._pack.known_answer.features.shape)
-        return SliceScore(cam, features, contribution_of(cam))
+        return SliceScore(cam, features, contribution_of(cam), _seconds(fields[2]), _seconds(fields[3]))
+
+
+def _seconds(value: Field) -> float:
+    if not isinstance(value, float) or not 0 <= value < math.inf:
+        raise ChildLostError("An answer of the scorer has another form.")
+    return value
 
 
 def _finite(value: Field, shape: tuple[int, ...]) -> NDArray[np.float32]:

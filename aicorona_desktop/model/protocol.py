@@ -15,7 +15,7 @@ class Kind(IntEnum):
     CANCEL = 4  # forget what has not begun
     # from the scorer
     READY = 11  # provider that really runs, providers there are (texts), runtime version, device and driver
-    SCORE = 12  # cam float32 [3, h, w], features float32 [f]
+    SCORE = 12  # cam float32 [3, h, w], features float32 [f], seconds of preparation, seconds of the network
     FAILED = 13  # short text for the log
 
 

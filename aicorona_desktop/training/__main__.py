@@ -77,7 +77,7 @@ def _grow(wish: argparse.Namespace) -> int:
 def _average(wish: argparse.Namespace) -> int:
     from aicorona_desktop.training.averaging import write_averaged
 
-    sys.stdout.write(f"{write_averaged(wish.out, wish.files, wish.shares or ())}\n")
+    sys.stdout.write(f"{write_averaged(wish.out, wish.files, wish.shares or (), half=wish.half)}\n")
     return 0
 
 
@@ -411,6 +411,7 @@ def _add_average(commands: Any) -> None:
     average.add_argument("files", type=Path, nargs="+", metavar="FILE", help="safetensors files of one network")
     average.add_argument("--out", type=Path, required=True, metavar="FILE")
     average.add_argument("--shares", type=float, nargs="+", metavar="SHARE", help="one a file; even unless told")
+    average.add_argument("--half", action="store_true", help="round to 16 bits, as packs store kernels")
 
 
 def _add_evaluate(commands: Any) -> None:

@@ -34,11 +34,18 @@ def averaged(files: Sequence[Path], shares: Sequence[float] = ()) -> State:
     return {name: values.float() for name, values in total.items()}
 
 
-def write_averaged(out: Path, files: Sequence[Path], shares: Sequence[float] = ()) -> Path:
+def write_averaged(out: Path, files: Sequence[Path], shares: Sequence[float] = (), *, half: bool = False) -> Path:
     """Write the mean of the weights of files as `out`.
+
+    Args:
+        out: the new file.
+        files: as in `averaged`.
+        shares: as in `averaged`.
+        half: round to what 16 bits hold, as packs store kernels: then an export loses nothing more.
 
     Raises:
         TrainingError: as `averaged`, or it can't be written.
     """
-    write_weights(out, averaged(files, shares))
+    state = averaged(files, shares)
+    write_weights(out, {name: values.half().float() for name, values in state.items()} if half else state)
     return out

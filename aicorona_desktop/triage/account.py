@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from aicorona_desktop.core.findings import Finding, Outcome
+from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.imports import ImportedFile, ImportSummary
 from aicorona_desktop.core.sources import SourceKind
 from aicorona_desktop.core.study import Study
@@ -85,7 +85,8 @@ class Account:
     ) -> ImportSummary:
         """Return what became of each file; `studies` gives the studies as they stand, to say what is no slice."""
         source = self.source
-        files = tuple(self._files(_why_no_slice(studies(self._known))))
+        standing = tuple(studies(self._known))
+        files = tuple(self._files(_why_no_slice(standing), _further_files(standing)))
         return ImportSummary(
             number=source.number,
             label=source.label,
@@ -97,11 +98,12 @@ class Account:
             watched=source.watched,
         )
 
-    def _files(self, why_no_slice: dict[str, Finding]) -> Iterator[ImportedFile]:
+    def _files(self, why_no_slice: dict[str, Finding], further: frozenset[str]) -> Iterator[ImportedFile]:
         seen: set[tuple[str, str]] = set()
         for read in self._read:
             uid = read.study_instance_uid
             known = bool(uid) and (read.sha256 in self._known.get(uid, ()) or (uid, read.sha256) in seen)
+            known = known or read.sha256 in further
             seen.add((uid, read.sha256))
             finding = read.finding or why_no_slice.get(read.location)
             yield ImportedFile(read.shown, finding.outcome if finding else Outcome.SCORED, finding, uid, known)
@@ -129,3 +131,13 @@ def known_files(study_instance_uid: str, history: History) -> frozenset[str]:
 
 def _why_no_slice(studies: Iterable[Study]) -> dict[str, Finding]:
     return {one.file.location: one.finding for study in studies for series in study.series for one in series.left_out}
+
+
+def _further_files(studies: Iterable[Study]) -> frozenset[str]:
+    """Return the SHA-256 of files that hold what another file holds: known, although these bytes are new."""
+    found: set[str] = set()
+    for study in studies:
+        own = study.own_sha256s
+        found.update(file.sha256 for series in study.series for file in series.duplicates if file.sha256 not in own)
+        found.update(one.file.sha256 for one in study.left_out if one.finding.reason is Reason.SAME_IMAGE)
+    return frozenset(found)

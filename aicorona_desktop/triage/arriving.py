@@ -65,6 +65,7 @@ class Arriving:
         self._files_untold: list[FileDone] = []
         self._unrecorded: list[FileRead] = []  # read since a portion was recorded last
         self._look: Look | None = None  # of the watched folder that is being read
+        self._left: set[str] = set()  # where the files of that look lie that are not taken in yet
         self._told_at = 0.0
         self._arrived_at = 0.0
 
@@ -77,17 +78,18 @@ class Arriving:
         account = self._import(source, lambda: self._listed(paths))
         self._scoring.check(account.touched, account.grown)
 
-    def read_settled(self, source: Source, look: Look) -> None:
+    def read_settled(self, source: Source, look: Look) -> frozenset[str]:
         """Read what a watched folder has handed out; its studies settle before they are queued.
 
         What has been read of it is in the manifest in the same transaction as its studies; from an inbox of ours it is
-        then removed.
+        then removed. Return where the files lie that could not be read for now, or were not come to.
         """
-        self._look = look
+        self._look, self._left = look, set(look.sights)
         try:
             self._import(source, partial(self._with_total, look.settled))
         finally:
             self._look = None
+        return frozenset(self._left)
 
     def _listed(self, paths: Iterable[Path]) -> Iterable[Found]:
         """List what lies below the paths, so that a total can be told, unless there is too much of it."""
@@ -178,7 +180,7 @@ class Arriving:
     def _close_account(self, opened: OpenImport) -> None:
         session, catalogue, account = self._session, self._known.catalogue, opened.account
         self._cancelled.discard(account.source.number)
-        summary = account.summary(session.now(), catalogue.studies, cancelled=opened.stopped, trouble=opened.trouble)
+        summary = account.summary(session.now(), self._known.studies, cancelled=opened.stopped, trouble=opened.trouble)
         if session.resident:
             summary = keep_account(summary, session.history, opened.begun)
             catalogue.forget_nameless()
@@ -307,6 +309,7 @@ class Arriving:
         if look is None or folder is None:
             return ()
         ended = [one for one in read if one.location in look.sights and not _is_passing(one)]
+        self._left.difference_update(one.location for one in ended)
         joined = [one for one in ended if one.study_instance_uid and one.sha256 in recorded]
         nameless = [one for one in ended if not one.study_instance_uid]
         is_inbox = source.kind is SourceKind.RECEIVER

@@ -104,6 +104,11 @@ class DiscCopy:
             return self._ended and not self._come
 
     @property
+    def is_told(self) -> bool:
+        """Whether the client has heard how far it is."""
+        return self.told == self.progress
+
+    @property
     def stopped(self) -> bool:
         """Whether a person has stopped it."""
         return self._stop.is_set()
@@ -278,9 +283,8 @@ class Discs:
     def news(self) -> Iterator[DiscProgress]:
         """Yield how far each disc is, where that has changed."""
         for one in self._all():
-            progress = one.progress
-            if progress != one.told:
-                one.told = progress
+            if not one.is_told:
+                one.told = progress = one.progress
                 yield DiscProgress(one.source.number, one.source.label, progress)
 
     def read_next(self) -> bool:
@@ -294,7 +298,7 @@ class Discs:
                 self._arriving.read_portion(opened, portion, one.seen, one.progress.files_total)
             if opened.trouble:  # our side can't take in what has come
                 one.stop()
-            if one.is_over:
+            if one.is_over and one.is_told:  # its last word, such as that it is safe, comes before its end
                 opened.stopped |= one.stopped
                 opened.trouble = opened.trouble or one.trouble
                 with self._lock:

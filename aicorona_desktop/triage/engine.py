@@ -442,6 +442,8 @@ class Engine:
                 quiet_time_s=watched.quiet_time_s,
                 folder=watched.folder,
             )
-            self._arriving.read_settled(source, look)
+            left = self._arriving.read_settled(source, look)
+            if left:
+                self._watching.try_again(watched.folder, left)
             self._watching.note_taken(watched.folder, self._history.tally(watched.folder))
         return worked

@@ -16,6 +16,7 @@ from aicorona_desktop.core.identities import PatientIdentity
 from aicorona_desktop.core.study import Instance, LeftOut, Series, Study
 from aicorona_desktop.history.store import History
 from aicorona_desktop.history.values import IdentityChoice
+from aicorona_desktop.triage.same_images import Contents, without_same_images
 from aicorona_desktop.triage.versions import has_two_versions, resolved
 
 CHOSEN = Finding(Outcome.WARNED, Reason.IDENTITY_CHOSEN)
@@ -72,12 +73,14 @@ def claims_of(study: Study) -> tuple[Claim, ...]:
     return tuple(sorted(found, key=lambda claim: (-claim.images, claim.identity.key)))
 
 
-def as_chosen(study: Study, history: History) -> Study:
+def as_chosen(study: Study, history: History, contents: Contents) -> Study:
     """Return a study as people have chosen: whose it is, then which version of its images stands.
 
-    Every study that is put together from files passes here before it is checked, scored or looked at.
+    Files that hold the same image are no versions of it; `contents` tells. Every study that is put together from files
+    passes here before it is checked, scored or looked at.
     """
     uid = study.study_instance_uid
+    study = without_same_images(study, history, contents)
     if has_two_identities(study):
         study = settled(study, history.identity_choice(uid))
     return resolved(study, history.version_choice(uid)) if has_two_versions(study) else study

@@ -16,6 +16,7 @@ from aicorona_desktop.triage.account import known_files
 from aicorona_desktop.triage.catalogue import Catalogue
 from aicorona_desktop.triage.identities import as_chosen
 from aicorona_desktop.triage.reading import FileReading
+from aicorona_desktop.triage.same_images import Contents
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Known:
     def __init__(self, history: History, reading: FileReading) -> None:
         self._history = history
         self._reading = reading
+        self._contents = Contents(lambda: reading.reader)
         self.catalogue = Catalogue()
         self.seen: set[str] = set()
         """The UIDs of all studies that this run has had to do with."""
@@ -45,7 +47,7 @@ class Known:
 
     def studies(self, uids: Iterable[str]) -> tuple[Study, ...]:
         """Return studies as far as they are read, each as people have chosen whose it is and what of it stands."""
-        return tuple(as_chosen(study, self._history) for study in self.catalogue.studies(uids))
+        return tuple(as_chosen(study, self._history, self._contents) for study in self.catalogue.studies(uids))
 
     def whole_study(self, uid: str) -> Study:
         """Return a study with all files that the history knows of it.
@@ -89,15 +91,19 @@ class Known:
     def _recall(self, uid: str) -> tuple[FileRef, ...]:
         """Read the files of a study again that the catalogue has forgotten; note and return which of them are gone.
 
-        One that gave no image, as it was damaged, is not missed.
+        One that gave no image, as it was damaged or holds what another file holds as well, is not missed.
         """
         there, left_out = self.catalogue.contents(uid), self._history.left_out(uid)
         earlier = {one.sha256: one for one in (*self._history.files(uid), *(one.file for one in left_out))}
         batch, gone = self._reading.read_known(one for sha256, one in earlier.items() if sha256 not in there)
         self.catalogue.add(batch)
-        damaged = {one.file.sha256 for one in left_out if one.finding.outcome is Outcome.REFUSED}
-        self.catalogue.note_gone(uid, (one for one in gone if one.sha256 not in damaged))
+        gave_none = {one.file.sha256 for one in left_out if _gave_no_image(one.finding)}
+        self.catalogue.note_gone(uid, (one for one in gone if one.sha256 not in gave_none))
         return self.catalogue.gone(uid)
+
+
+def _gave_no_image(finding: Finding) -> bool:
+    return finding.outcome is Outcome.REFUSED or finding.reason is Reason.SAME_IMAGE
 
 
 def stands(row: Row | None) -> bool:

@@ -41,7 +41,7 @@ def _add_series(outcomes: dict[str, FileOutcome], series: Series, outcome: FileO
     for instance in series.instances:
         _add(outcomes, instance.file.location, outcome)
     for file in series.duplicates:
-        same = FileOutcome(outcome.outcome, f"Same bytes as another file. {outcome.reason}".strip())
+        same = FileOutcome(outcome.outcome, f"Same image as in another file. {outcome.reason}".strip())
         _add(outcomes, file.location, same)
     for left_out in series.left_out:
         own = _of_finding(left_out.finding)

@@ -137,7 +137,7 @@ class FileReading:
         told: Callable[[FileRead], None] = lambda _read: None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._reader = reader
+        self._reader = self.reader = reader
         self._spool = spool
         self._told = told
         self._stopped = stopped

@@ -98,7 +98,9 @@ def _series_of(score: Score, series_instance_uid: str, files: tuple[FileRef, ...
         if isinstance(data, Finding):
             continue  # a file that was not scored may be gone; one that was is noticed below
         batch.take(file, reader.examine(data, file.sha256))
-    studies = studies_of(batch.instances, ())
+    # Other versions of the images, or other files of them, may have come before or since.
+    scored_files = set(zip(score.slice_identities, score.slice_sha256, strict=True))
+    studies = studies_of(one for one in batch.instances if (one.identity, one.file.sha256) in scored_files)
     series = next(
         (one for study in studies for one in study.series if one.series_instance_uid == series_instance_uid), None
     )

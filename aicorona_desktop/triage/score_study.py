@@ -38,7 +38,11 @@ LEAD = 4  # slices submitted before the first one that only the gate wants: enou
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """What became of a study: its state, every finding, the chosen series, and the score if there is one."""
+    """What became of a study: its state, every finding, the chosen series, and the score if there is one.
+
+    `seconds_read` and `seconds_infer` are waited for; `seconds_prepare` and `seconds_network` are summed over the
+    threads of the scorer, which run beside each other and beside the reading.
+    """
 
     study: Study
     choice: SeriesChoice
@@ -47,6 +51,8 @@ class StudyResult:
     score: Score | None
     seconds_read: float
     seconds_infer: float
+    seconds_prepare: float = 0.0
+    seconds_network: float = 0.0
 
 
 class StudyScoring:
@@ -171,6 +177,8 @@ class StudyScoring:
             score,
             self._seconds_read,
             self._seconds_infer,
+            sum(one.seconds_prepare for one in self._scores.values()),
+            sum(one.seconds_network for one in self._scores.values()),
         )
 
     def _begin(self, series: Series) -> None:

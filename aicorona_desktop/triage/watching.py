@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -114,6 +114,13 @@ class Watching:
             one.told = replace(one.told, arriving=look.arriving)
             if look.settled:
                 yield one.source, look
+
+    def try_again(self, folder: Path, locations: Iterable[str]) -> None:
+        """Have files of a folder handed out once more, after a while: they could not be taken in."""
+        with self._lock:
+            one = self._folders.get(folder)
+        if one is not None:
+            one.lookout.try_again(locations)
 
     def note_taken(self, folder: Path, tally: FolderTally) -> None:
         """Note what a folder has given by now."""

@@ -81,6 +81,7 @@ class Footer(QFrame):
         lines.addLayout(self._line)
         # The pack's words are long and the first to be cut: it gets what the others leave.
         self._parts["pack"].setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._parts["site"].asks_for_short = True
         keeper.changed.connect(self._draw)
         self._draw()
 
@@ -155,6 +156,7 @@ class _Part(QWidget):
         super().__init__(parent)
         self.setObjectName(f"footer.{name}")
         self.full_text = ""
+        self.asks_for_short = False
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setProperty(PRESSED_BY_KEYS, True)
         self._sign = QLabel(self)
@@ -164,6 +166,11 @@ class _Part(QWidget):
         row.setSpacing(GAP)
         row.addWidget(self._sign)
         row.addWidget(self._words, 1)
+
+    def sizeHint(self) -> QSize:
+        """Return the room for its text, or only for the short one where it asks for no more."""
+        hint = super().sizeHint()
+        return QSize(self.minimumWidth(), hint.height()) if self.asks_for_short and self._words.in_short else hint
 
     @property
     def wished_width(self) -> int:

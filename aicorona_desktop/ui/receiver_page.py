@@ -81,7 +81,7 @@ class ReceiverPage(QFrame):
         explained.setText(
             translate(
                 "Receiver",
-                "Scanners and archives can send studies (DICOM C-STORE). Each object is acknowledged once it is safe "
+                "Scanners and archives can send studies (DICOM C-STORE). Each object is acknowledged once it stands "
                 "on the disk. Nobody may send who is not in the list below.",
             )
         )

@@ -25,12 +25,10 @@ def footer_words(point: PointInUse, now: datetime) -> tuple[str, str, bool]:
         why = lapse_text(point)
         text = translate("Verification", "{banner}: {why}").format(banner=not_verified(), why=why)
         return (text if why else not_verified()), not_verified(), True
-    short = translate("Verification", "Verified here")
     days = point.days_left(now)
     if days is not None:
-        warned = translate("Verification", "Verified here for %n more day(s)", "", days)
-        return warned, short, True
-    return verified_text(own), short, False
+        return verified_text(own), translate("Verification", "Verified here for %n more day(s)", "", days), True
+    return verified_text(own), verified_text(own), False
 
 
 def verified_text(own: SiteVerification) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication, QLocale, QRectF, QSize
+from PySide6.QtCore import QCoreApplication, QLocale, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -198,10 +198,11 @@ class StoragePage(QFrame):
         rule.addWidget(QLabel(self.gigabytes.accessibleName(), self.changing), 1, 0)
         rule.addWidget(self.gigabytes, 1, 1)
         buttons = QHBoxLayout()
-        for button in (self.take, self.keep, self.clear):
+        for button in (self.take, self.keep):
             buttons.addWidget(button)
         buttons.addStretch(1)
         rule.addLayout(buttons, 2, 0, 1, 3)
+        rule.addWidget(self.clear, 3, 0, Qt.AlignmentFlag.AlignLeading)
         rule.setColumnStretch(2, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 4)
@@ -393,6 +394,7 @@ def kept_words(why: Kept) -> str:
         Kept.PINNED: translate("Storage", "pinned"),
         Kept.TOLD: translate("Storage", "somebody was told, no outcome yet"),
         Kept.CONFLICT: translate("Storage", "in doubt"),
+        Kept.READER_STUDY: translate("Storage", "in a reader study"),
         Kept.BY_PERSON: translate("Storage", "kept by a person"),
     }[why]
 

@@ -435,7 +435,8 @@ class StudyPanel(QWidget):
             self.score.show_trouble(_changed_outside(facts.trouble))
         elif self._score is not None:
             running = self._context.running
-            threshold = threshold_of(self._score, running.pack, facts.verification, self._context.now())
+            own = facts.verification or running.points.in_use().verification
+            threshold = threshold_of(self._score, running.pack, own, self._context.now())
             self.score.show_score(self._score, score_lines(facts, self._score, running.pack, threshold))
         elif facts.result is not None:
             self.score.show_trouble(words.out_of_range())

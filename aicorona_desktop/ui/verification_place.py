@@ -1,77 +1,29 @@
-"""What is known of the model at this site, in plain words, every number with its n (ux.md 8)."""
+"""What is known of the model at this site, in plain words, every number with its n (ux.md 8): one page a step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 
-from PySide6.QtCore import QCoreApplication, Qt
-from PySide6.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import QCoreApplication
+from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from aicorona_desktop.app.self_check import Check, SelfCheck, self_check
-from aicorona_desktop.core.lanes import Policy
-from aicorona_desktop.core.rows import State
-from aicorona_desktop.history.store import Filter, History, SiteVerification
 from aicorona_desktop.model.pack import Pack
-from aicorona_desktop.triage.ranking import policy_of
-from aicorona_desktop.ui import worklist_words as words
 from aicorona_desktop.ui.actions import VERIFICATION
 from aicorona_desktop.ui.context import Context, Place
-from aicorona_desktop.ui.fold import Fold, Line, Lines
-from aicorona_desktop.ui.model_card import ModelCard
-from aicorona_desktop.ui.study_facts import VERIFIED_FOR
-from aicorona_desktop.ui.study_words import decimal, device_name, not_verified
+from aicorona_desktop.ui.reader_study import ReaderStudyPage
+from aicorona_desktop.ui.verification_certificate import CertificatePage
+from aicorona_desktop.ui.verification_kit import KitPage
+from aicorona_desktop.ui.verification_month import MonthPageView
+from aicorona_desktop.ui.verification_overview import OverviewPage
+from aicorona_desktop.ui.verification_parts import Page
+from aicorona_desktop.ui.verification_result import ResultPage
 
 translate = QCoreApplication.translate
 
-LANE = "device check"
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many studies of the history are what; `flagged` is None where there is no operating point."""
-
-    studies: int
-    scored: int
-    flagged: int | None
-    doubtful: int
-    one_slice: int
-    unsuitable: int
-    read: int
-    judged: int
-    differ: int
-    with_outcome: int
-
-
-def count_studies(history: History, now: datetime, policy: Policy) -> Counts:
-    """Count the studies on the list, one question at a time: others who read the history come in between.
-
-    Raises:
-        HistoryError: the history can't be read.
-    """
-
-    def count(**wanted: object) -> int:
-        return history.lane_counts(now, policy, Filter(**wanted)).wanted  # type: ignore[arg-type]
-
-    done, point = frozenset({State.DONE}), policy.operating_point
-    studies = count()
-    return Counts(
-        studies=studies,
-        scored=count(states=done),
-        flagged=None if point is None else count(states=done, flagged_from=point),
-        doubtful=count(states=done, doubtful=True),
-        one_slice=count(states=done, one_slice=True),
-        unsuitable=count(unsuitable=True),
-        read=studies - count(unread=True),
-        judged=count(judged=True),
-        differ=count(differ=True),
-        with_outcome=count(has_outcome=True),
-    )
-
 
 class VerificationPlace(Place):
-    """The banner, the pack, the device, the counts, and what a verification will ask for."""
+    """Overview, known studies, result, certificate, months; the page in front reads anew when it comes to the front."""
 
     name = VERIFICATION
 
@@ -84,286 +36,53 @@ class VerificationPlace(Place):
         """`check` tries the device, by default for real."""
         super().__init__(context, parent)
         self.setObjectName("verification_place")
-        self._check = check
-        self.status, self.pack = Lines("verification_status"), Lines("verification_pack")
-        self.device, self.proof = Lines("verification_device"), Lines("verification_proof")
-        self.counts, self.needs = Lines("verification_counts"), Lines("verification_needs")
-        self.card = self._button("verification_card", translate("Verification", "Model card"), self._show_card)
-        self.test = self._button("test_device", translate("Verification", "Test the device now"), self.test_device)
-        self._lay_out()
-        context.bridge.studies_changed.connect(self._studies_changed)
-        context.site.changed.connect(self._site_changed)
+        self.tabs = QTabWidget(self)
+        self.tabs.setObjectName("verification_tabs")
+        self.tabs.setDocumentMode(True)
+        self.overview = OverviewPage(context, check=check)
+        self.kit = KitPage(context)
+        self.result = ResultPage(context)
+        self.certificate = CertificatePage(context)
+        self.month = MonthPageView(context)
+        for page, title in (
+            (self.overview, translate("Verification", "Overview")),
+            (self.kit, translate("Verification", "Known studies")),
+            (self.result, translate("Verification", "Result")),
+            (self.certificate, translate("Verification", "Certificate")),
+            (self.month, translate("Verification", "Each month")),
+            (ReaderStudyPage(context), translate("Verification", "Reader study")),
+        ):
+            self.add_page(page, title)
+        self.kit.ended.connect(self._ended)
+        self.result.was_set.connect(lambda: self.tabs.setCurrentWidget(self.certificate))
+        self.tabs.currentChanged.connect(lambda _: self._enter_page())
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.tabs)
 
-    # --- place -----------------------------------------------------------------------------------------------------
+    def add_page(self, page: QWidget, title: str) -> None:
+        """Add a page behind the others."""
+        if isinstance(page, Page):
+            page.say.connect(self.say)
+        self.tabs.addTab(page, title)
 
     def enter(self) -> None:
         """Say everything anew."""
-        running = self.context.running
-        self.pack.show_lines(pack_lines(running.pack))
-        self.needs.show_lines(needs_lines())
-        engine = running.engine
-        self.device.show_lines(device_lines("" if engine is None else engine.device))
-        self._read()
+        self._enter_page()
 
-    # --- making ----------------------------------------------------------------------------------------------------
+    def end(self) -> None:
+        """Let go of runs and windows."""
+        for place in range(self.tabs.count()):
+            page = self.tabs.widget(place)
+            if isinstance(page, Page):
+                page.end()
 
-    def _lay_out(self) -> None:
-        groups: tuple[tuple[str, str, tuple[QWidget, ...]], ...] = (
-            ("status", translate("Verification", "Verification"), (self.status,)),
-            ("pack", translate("Verification", "Model pack"), (self.pack, self.card)),
-            ("device", translate("Verification", "Device"), (self.device, self.test, self.proof)),
-            ("counts", translate("Verification", "Studies of the history"), (self.counts,)),
-            ("needs", translate("Verification", "What a verification needs"), (self.needs,)),
-        )
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        for key, title, widgets in groups:
-            content = QWidget()
-            lines = QVBoxLayout(content)
-            for widget in widgets:
-                lines.addWidget(widget)
-                if isinstance(widget, QPushButton):
-                    lines.setAlignment(widget, Qt.AlignmentFlag.AlignLeading)
-            column.addWidget(Fold(f"verification_{key}", title, content, self.context.user, opened=True))
-        column.addStretch(1)
-        area = QScrollArea(self)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inside)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area)
+    def _enter_page(self) -> None:
+        page = self.tabs.currentWidget()
+        if isinstance(page, Page):
+            page.enter()
 
-    def _button(self, name: str, text: str, act: Callable[[], None]) -> QPushButton:
-        button = QPushButton(text, self)
-        button.setObjectName(name)
-        button.clicked.connect(lambda _=False: act())
-        return button
-
-    # --- reading ---------------------------------------------------------------------------------------------------
-
-    def _read(self) -> None:
-        reading, pack, now = self.context.reading, self.context.running.pack, self.context.now()
-        point = pack.operating_point
-        policy = policy_of(self.context.site.value, None if point is None else point.threshold)
-
-        def work() -> tuple[Counts, SiteVerification | None]:
-            return count_studies(reading, now, policy), reading.site_verification(pack.sha256)
-
-        self.context.jobs.run(work, self._show, self.say.emit, lane="counts", key="verification", owner=self)
-
-    def _show(self, found: tuple[Counts, SiteVerification | None]) -> None:
-        counts, verification = found
-        self.counts.show_lines(count_lines(counts, self.context.running.pack))
-        self.status.show_lines(status_lines(verification, self.context.running.pack, self.context.now()))
-
-    def _studies_changed(self, _: object) -> None:
-        if self.isVisible():
-            self._read()
-
-    def _site_changed(self, _: object) -> None:
-        if self.isVisible():
-            self.enter()
-
-    # --- device ----------------------------------------------------------------------------------------------------
-
-    def test_device(self) -> None:
-        """Try reader, history, model and device for real, beside whatever is being scored, and say what came of it."""
-        pack, provider, check = self.context.running.pack, self.context.site.value.provider, self._check
-        lines: list[Line] = []
-        self.test.setEnabled(False)
-        self.test.setToolTip(translate("Verification", "The test is running."))
-        self.proof.show_lines((Line(translate("Verification", "The device is being tested…")),))
-
-        def each(item: object) -> None:
-            if isinstance(item, Check):
-                lines.append(check_line(item))
-                self.proof.show_lines(lines)
-
-        def over() -> None:
-            self.test.setEnabled(True)
-            self.test.setToolTip("")
-
-        def failed(sentence: str) -> None:
-            over()
-            self.proof.show_lines((*lines, Line(sentence, strong=True)))
-
-        self.context.jobs.stream(
-            lambda give: _only(check(pack, provider, give)), each, over, failed, lane=LANE, key="device", owner=self
-        )
-
-    def _show_card(self) -> None:
-        card = ModelCard(self.context.running.pack, self)
-        card.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        card.show()
-
-
-# --- words ---------------------------------------------------------------------------------------------------------
-
-
-def status_lines(own: SiteVerification | None, pack: Pack, now: datetime) -> list[Line]:
-    """Return whether the pack was verified at this site, with whose studies and how many, and what follows."""
-    if own is None:
-        return [
-            Line(not_verified(), strong=True),
-            Line(
-                translate(
-                    "Verification",
-                    "Nobody has compared this model pack with labelled studies of this site. How often its flags are "
-                    "right here is not known. The score orders the list and decides nothing.",
-                )
-            ),
-        ]
-    day = words.moment_text(own.at).split()[0]
-    text = translate(
-        "Verification",
-        "Verified on {day} by {initials} with {studies}: sensitivity {sensitivity} %, specificity {specificity} % "
-        "at the operating point {point}, on {device}.",
-    ).format(
-        day=day,
-        initials=own.initials,
-        studies=words.studies_counted(own.studies),
-        sensitivity=decimal(100 * own.sensitivity, 1),
-        specificity=decimal(100 * own.specificity, 1),
-        point=decimal(100 * own.operating_point, 1),
-        device=device_name(own.device),
-    )
-    lines = [Line(text)]
-    if now - own.at > VERIFIED_FOR:
-        lapsed = translate("Verification", "It has lapsed: it is older than twelve months.")
-        lines = [Line(not_verified(), strong=True), *lines, Line(lapsed)]
-    elif own.preparation != pack.preparation:
-        lapsed = translate("Verification", "It has lapsed: the images are prepared in another way now.")
-        lines = [Line(not_verified(), strong=True), *lines, Line(lapsed)]
-    return lines
-
-
-def pack_lines(pack: Pack) -> list[Line]:
-    """Return which pack is in use, what it is, and where its operating point is from."""
-    point = pack.operating_point
-    if point is None:
-        stands = translate("Verification", "not set; the list is ordered, nothing is flagged")
-    else:
-        text = translate("Verification", "{value}, from the model pack ({origin})")
-        stands = text.format(value=decimal(100 * point.threshold, 1), origin=point.origin)
-    return [
-        Line(pack.title, translate("Verification", "Name")),
-        Line(pack.status_text, translate("Verification", "Status"), strong=True),
-        Line(pack.sha256, translate("Verification", "SHA-256")),
-        Line(pack.preparation, translate("Verification", "Preparation of the images")),
-        Line(stands, translate("Verification", "Operating point")),
-    ]
-
-
-def device_lines(device: str) -> list[Line]:
-    """Return which device is in use, and how it was proven."""
-    label = translate("Verification", "In use")
-    if not device:
-        return [Line(translate("Verification", "none; this copy of the program is for reading only"), label)]
-    if device == "auto":
-        return [Line(translate("Verification", "the model is being loaded"), label)]
-    return [
-        Line(device_name(device), label),
-        Line(
-            translate(
-                "Verification",
-                "Before it is used, and after every study, a device scores a known slice. "
-                "One that differs by more than the pack allows is left.",
-            )
-        ),
-    ]
-
-
-def check_line(check: Check) -> Line:
-    """Return one thing that was tried; what doesn't work stands out."""
-    works = translate("Verification", "works") if check.ok else translate("Verification", "does not work")
-    label = translate("Verification", "{name} {works}").format(name=_check_name(check.name), works=works)
-    return Line(check.detail, label, strong=not check.ok)
-
-
-def count_lines(counts: Counts, pack: Pack) -> list[Line]:
-    """Return the counts, each of how many."""
-    of_all, of_scored = words.studies_counted(counts.studies), words.studies_counted(counts.scored)
-    point = pack.operating_point
-    if counts.flagged is None or point is None:
-        flags = translate("Verification", "none are set: there is no operating point")
-    else:
-        text = translate("Verification", "{count} of {studies} scored, at {value} or above")
-        flags = text.format(
-            count=words.number_text(counts.flagged), studies=of_scored, value=decimal(100 * point.threshold, 1)
-        )
-    scored = translate("Verification", "{count} of {studies} scored")
-    every = translate("Verification", "{count} of {studies}")
-    judged = translate("Verification", "{count} of {studies} with a score and an own impression that names a class")
-    return [
-        Line(words.number_text(counts.studies), translate("Verification", "Studies on the list")),
-        Line(_of(every, counts.scored, of_all), translate("Verification", "Scored")),
-        Line(_of(every, counts.unsuitable, of_all), translate("Verification", "Cannot be scored")),
-        Line(flags, translate("Verification", "Flags")),
-        Line(_of(scored, counts.doubtful, of_scored), translate("Verification", "Doubtful")),
-        Line(_of(scored, counts.one_slice, of_scored), translate("Verification", "Rests on one slice")),
-        Line(_of(every, counts.read, of_all), translate("Verification", "Read by a person")),
-        Line(
-            _of(judged, counts.differ, words.studies_counted(counts.judged)),
-            translate("Verification", "Model and reader differ"),
-        ),
-        Line(_of(every, counts.with_outcome, of_all), translate("Verification", "With a later outcome")),
-        Line(
-            translate(
-                "Verification",
-                "These are counts of what came here, and no measure of how good the model is: "
-                "readers may have seen the score before they answered.",
-            )
-        ),
-    ]
-
-
-def needs_lines() -> list[Line]:
-    """Return what a verification of the site will ask for."""
-    return [
-        Line(text)
-        for text in (
-            translate(
-                "Verification",
-                "Labelled studies of this site: a folder and a table that names for each study what it was, "
-                "by RT-PCR, by a radiologist's report or by follow-up.",
-            ),
-            translate(
-                "Verification",
-                "Enough of each kind: with few studies the intervals are wide, and the result says little.",
-            ),
-            translate(
-                "Verification",
-                "A named person who chooses the operating point: how many are caught, and how many others go to "
-                "the top for it.",
-            ),
-            translate(
-                "Verification",
-                "It lapses with another pack, device or preparation, and after twelve months.",
-            ),
-            translate(
-                "Verification", "Outcomes entered in the history (Ctrl+3) are kept with each study for this purpose."
-            ),
-        )
-    ]
-
-
-def _of(text: str, count: int, of: str) -> str:
-    return text.format(count=words.number_text(count), studies=of)
-
-
-def _check_name(name: str) -> str:
-    return {
-        "model pack": translate("Verification", "Model pack"),
-        "history": translate("Verification", "History"),
-        "decoders": translate("Verification", "Decoders"),
-        "device": translate("Verification", "Device"),
-        "known answer": translate("Verification", "Known answer"),
-        "speed": translate("Verification", "Speed"),
-        "network": translate("Verification", "Network"),
-    }.get(name, name)
-
-
-def _only(_: SelfCheck) -> None:
-    """The checks were told one by one."""
+    def _ended(self, _: int) -> None:
+        self.say.emit(translate("Verification", "The known studies are scored."))
+        if self.tabs.currentWidget() is self.kit:
+            self.tabs.setCurrentWidget(self.result)

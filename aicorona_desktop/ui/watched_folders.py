@@ -39,6 +39,7 @@ class WatchedFolders(QFrame):
     def __init__(self, site: SiteChoices, keeper: ThemeKeeper, parent: QWidget) -> None:
         super().__init__(parent)
         self._site = site
+        self._keeper = keeper
         self._states: Callable[[], tuple[WatchedFolder, ...]] = tuple
         self.setAccessibleName(translate("Settings", "Watched folders"))
         self.list = QListWidget(self)
@@ -112,6 +113,7 @@ class WatchedFolders(QFrame):
         self.quiet.valueChanged.connect(lambda: self._change(quiet_time_s=_chosen(self.quiet)))
         self.every.valueChanged.connect(lambda: self._change(look_every_s=_chosen(self.every)))
         self._site.changed.connect(self._fill)
+        self._keeper.changed.connect(self._show_states)
 
     def _fill(self) -> None:
         row, sources = self.list.currentRow(), self._site.value.watched
@@ -131,7 +133,12 @@ class WatchedFolders(QFrame):
             words = folder_line(state) if state else ""
             text = f"{source.name} - {source.folder}" if source.label else str(source.folder)
             item.setText(f"{text}\n{words}" if words else text)
+            trouble = state is not None and state.state is not WatchState.WATCHING
+            item.setIcon(
+                icon(*("warning", self._keeper.theme, "caution") if trouble else ("watch", self._keeper.theme))
+            )
         self.look.setEnabled(bool(states))
+        self.look.setToolTip("" if states else translate("Settings", "No folder is watched."))
 
     def _show_details(self) -> None:
         source = self._current()

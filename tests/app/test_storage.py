@@ -174,7 +174,7 @@ def test_files_at_their_source_are_never_touched(site: Site, tmp_path: Path, rea
 
 
 def test_what_a_person_needs_stays_whatever_the_rule_says(site: Site) -> None:
-    uids = {name: site.study(name) for name in ("pinned", "told", "now", "conflict", "kept", "doubt", "goes")}
+    uids = {name: site.study(name) for name in ("pinned", "told", "now", "conflict", "kept", "doubt", "case", "goes")}
     unread, unfinished = site.study("unread", read=False), site.study("unfinished", state=State.RECEIVED)
     site.history.pin(uids["pinned"], "AB")
     site.history.record_escalation(uids["told"], "Dr Silva", "AB")
@@ -184,6 +184,7 @@ def test_what_a_person_needs_stays_whatever_the_rule_says(site: Site) -> None:
         uids["conflict"], State.UNSUITABLE, (Finding(Outcome.UNSUITABLE, Reason.UID_CONFLICT, found=1),)
     )
     site.history.keep_images(uids["kept"], "AB")
+    site.history.add_reader_study("readers", {"cases": [{"study_instance_uid": uids["case"]}]}, "AB")
     pass_time(site, timedelta(days=400))
     site.free = 0  # and at once
 
@@ -196,13 +197,14 @@ def test_what_a_person_needs_stays_whatever_the_rule_says(site: Site) -> None:
         "now": Kept.TOLD,
         "conflict": Kept.CONFLICT,
         "kept": Kept.BY_PERSON,
+        "case": Kept.READER_STUDY,
     }
     assert (site.kept(unread), site.kept(unfinished)) == (Kept.UNREAD, Kept.NOT_FINISHED)
     site.history.record_outcome(uids["told"], OutcomeKind.RT_PCR, "neg", initials="AB")
     assert site.kept(uids["told"]) is None
-    number = site.history.record_escalation(uids["goes"], "Dr Silva", "AB")
+    number = site.history.record_escalation(uids["told"], "Dr Silva", "AB")
     site.history.take_back_escalation(number, "AB")
-    assert site.kept(uids["goes"]) is None
+    assert site.kept(uids["told"]) is None
 
 
 def test_what_came_up_between_the_list_and_the_removal_keeps_the_images(site: Site) -> None:

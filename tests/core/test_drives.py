@@ -38,11 +38,11 @@ a line of a later kernel
     ],
 )
 def test_the_deepest_and_latest_mount_holds_a_folder(folder: str, kind: str) -> None:
-    assert file_system(PurePosixPath(folder), MOUNTS) == kind
+    assert file_system(PurePosixPath(folder), MOUNTS.encode()) == kind
 
 
 def test_without_mounts_nothing_is_claimed() -> None:
-    assert file_system(PurePosixPath("/a"), "") == ""
+    assert file_system(PurePosixPath("/a"), b"") == ""
     assert {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs"} <= NETWORK_TYPES
     assert "" not in NETWORK_TYPES
 

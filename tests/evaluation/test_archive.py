@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from aicorona_desktop.cli.main import run as command
+from aicorona_desktop.core.findings import Reason
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.evaluation.archive import index as archive_index
 from aicorona_desktop.evaluation.archive.index import ArchiveIndex, StudyFiles, bucket_of
@@ -35,7 +36,8 @@ from aicorona_desktop.model.pack import default_pack
 from tests import phantom
 
 STUDIES = 4
-FILES = 20 * (STUDIES - 1) + 4 + 2  # slices, those of the unsuitable study, the ZIP archive and the notes
+SLICES = 16
+FILES = SLICES * (STUDIES - 1) + 4 + 3  # slices, those of the unsuitable study, the ZIP archive, notes, a broken file
 COMMAND = [sys.executable, "-m", "aicorona_desktop", "score-archive"]
 PROBABILITIES = ("p_normal", "p_cp", "p_covid")
 
@@ -45,7 +47,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Studies in folders, one scattered, one in a ZIP archive, one unsuitable, and files of no study."""
     root = tmp_path_factory.mktemp("archive") / "in"
     for number in range(STUDIES):
-        phantom.chest(f"a{number}").with_seed(number).written_to(root / f"year{number % 2}" / f"study{number}")
+        chest = phantom.chest(f"a{number}").with_seed(number).with_slices(SLICES).with_matrix(128)
+        chest.written_to(root / f"year{number % 2}" / f"study{number}")
     (root / "lost").mkdir()
     for path in sorted((root / "year0" / "study0").iterdir())[::2]:
         path.rename(root / "lost" / path.name)
@@ -55,6 +58,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(root / "year1" / "study1")
     phantom.chest("short").with_slices(4).written_to(root / "short")
     (root / "notes.dcm").write_text("no image")
+    (root / "year0" / "study2" / "broken.dcm").write_text("a slice of this study, perhaps")
     return root
 
 
@@ -110,8 +114,11 @@ def test_a_worker_killed_on_the_way_costs_nothing_and_every_study_is_there_once(
     for one in studies:
         theirs = triaged[one["study_uid"]]
         assert [one[name] for name in PROBABILITIES] == [theirs[name] for name in PROBABILITIES]
+        warned = Reason.FILES_REFUSED_BESIDE.code in one["warnings"]
+        assert warned is ("were refused and may belong to it" in json.dumps(theirs))
+        assert warned is (one["study_uid"] == phantom.chest("a2").study_instance_uid)
     assert json.loads((out / "summary.json").read_text())["archive"] == {
-        "files": FILES, "studies": STUDIES + 1, "left_out": 1,
+        "files": FILES, "studies": STUDIES + 1, "left_out": 2,
     }  # fmt: skip
     assert listing(archive) == before
     _same_everywhere(out, studies)
@@ -196,7 +203,7 @@ def test_a_killed_run_goes_on_where_it_was_with_another_number_of_workers(archiv
     assert kept
     assert all(path.read_bytes().startswith(data[: data.rfind(b"\n") + 1]) for path, data in kept.items())
     assert sorted(one["study_uid"] for one in lines(out / "studies.jsonl")) == sorted(triaged)
-    assert "files without a study: 1" in done.stdout
+    assert "files without a study: 2" in done.stdout
 
 
 # --- exactly once ------------------------------------------------------------------------------------------------
@@ -325,12 +332,15 @@ def test_the_list_finds_scattered_studies_and_archives_and_counts_files_of_no_st
 
     studies = {study.study_instance_uid: study.paths for study in index.studies()}
 
-    assert (counts.studies, counts.left_out) == (STUDIES + 1, 1)
+    assert (counts.studies, counts.left_out) == (STUDIES + 1, 2)
     assert {path.parent.name for path in studies[phantom.chest("a0").study_instance_uid]} == {"study0", "lost"}
     assert studies[phantom.chest("a1").study_instance_uid] == (archive / "disc.zip",)
-    (nameless,) = index.left_out()
-    assert nameless["path"].endswith("notes.dcm")
-    assert nameless["sentence"]
+    nameless = {Path(one["path"]).name: one["sentence"] for one in index.left_out()}
+    assert nameless.keys() == {"notes.dcm", "broken.dcm"}
+    assert all(nameless.values())
+    beside = {study.study_instance_uid: study.beside for study in index.studies()}
+    assert beside[phantom.chest("a2").study_instance_uid] == ((str(archive / "year0" / "study2"), 1),)
+    assert beside[phantom.chest("a0").study_instance_uid] == ()
     assert index.counts == counts
 
 
@@ -349,7 +359,8 @@ def test_a_list_that_was_cut_off_is_made_anew(archive, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows names are text")
 def test_names_that_are_no_text_reach_the_worker_as_they_are():
-    study = StudyFiles("1.2.3", (Path(os.fsdecode(b"/a/\xff\xfe.dcm")), Path("/b/ä.dcm")))
+    paths = Path(os.fsdecode(b"/a/\xff\xfe.dcm")), Path("/b/ä.dcm")
+    study = StudyFiles("1.2.3", paths, ((os.fsdecode(b"/a/\xff"), 2),))
 
     assert StudyFiles.decoded(study.encoded()) == study
 

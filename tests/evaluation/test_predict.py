@@ -37,19 +37,26 @@ from aicorona_desktop.evaluation.slice_rules import RULES
 from aicorona_desktop.imaging.png import png_bytes
 from aicorona_desktop.model.client import Scorer
 from aicorona_desktop.model.pack import Pack, default_pack
+from aicorona_desktop.model.providers import worker_count
 from aicorona_desktop.model.selection import selected
 from tests import phantom
 from tests.evaluation.manifests import row
 from tests.model.tiny_pack import tiny_pack
+
+SLICES = 16  # as few as the gate takes
+
+
+def small(name: str) -> phantom.Chest:
+    return phantom.chest(name).with_slices(SLICES).with_matrix(128)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small scans in every layout, and a manifest of them."""
     root = tmp_path_factory.mktemp("data")
-    sick = phantom.chest("sick").with_ground_glass(0.6)
+    sick = small("sick").with_ground_glass(0.6)
     sick.written_to(root / "dicom" / "sick")
-    phantom.chest("well").with_seed(3).written_to(root / "dicom" / "well")
+    small("well").with_seed(3).written_to(root / "dicom" / "well")
     for place, index in enumerate(sick.slices):
         folder = root / "pictures"
         folder.mkdir(exist_ok=True)
@@ -57,9 +64,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"slice{place + 1}.png").write_bytes(png_bytes(grey))
     shutil.copy(root / "pictures" / "slice7.png", root / "one.png")
     rows = [
-        row("sick", label="covid", path="dicom/sick", layout=Layout.DICOM, n_slices=20),
-        row("well", label="normal", path="dicom/well", layout=Layout.DICOM, n_slices=20),
-        row("pictures", label="cp", path="pictures", layout=Layout.PICTURES, n_slices=20),
+        row("sick", label="covid", path="dicom/sick", layout=Layout.DICOM, n_slices=SLICES),
+        row("well", label="normal", path="dicom/well", layout=Layout.DICOM, n_slices=SLICES),
+        row("pictures", label="cp", path="pictures", layout=Layout.PICTURES, n_slices=SLICES),
         row("one", label="covid", path="one.png", layout=Layout.PICTURE, n_slices=1, split=Split.TUNE),
         row("gone", label="covid", path="nothing/here", layout=Layout.PICTURES),
         row("out", label="covid", path="dicom/sick", split=Split.EXCLUDED, qc_status=QcStatus.HRCT),
@@ -114,10 +121,11 @@ def test_every_scan_of_the_manifest_but_excluded_ones_has_one_row_scored_or_fail
         ("sick", "ok"), ("well", "ok"), ("pictures", "ok"), ("one", "ok"), ("gone", "failed"),
     ]  # fmt: skip
     sick = predictions[0]
-    assert (sick.n_slices, sick.n_used, sick.selection, sick.device) == (20, 10, "middle(0.5)", "cpu")
+    assert (sick.n_slices, sick.n_used, sick.selection, sick.device) == (SLICES, SLICES // 2, "middle(0.5)", "cpu")
     assert (sick.model_id, sick.model_hash) == ("tiny-1", run.pack.sha256)
-    assert min(sick.ms_load, sick.ms_net) > 0
-    assert sick.ms_net <= sick.ms_total
+    for one in predictions[:4]:  # preparation and network were each timed in the scorer's threads
+        assert min(one.ms_load, one.ms_pre, one.ms_net) > 0
+        assert one.ms_pre + one.ms_net <= worker_count("cpu") * one.ms_total
     (gone,) = table(tmp_path / "out" / "failures.csv")
     assert gone["scan_id"] == "gone"
     assert "no such file or folder" in gone["sentence"]
@@ -172,12 +180,12 @@ def test_a_folder_of_pictures_has_the_score_that_score_images_gives_it(run, data
     assert [one.probabilities for one in predictions] == [
         (one["p_normal"], one["p_cp"], one["p_covid"]) for one in (scan, single)
     ]
-    assert [one.n_used for one in predictions] == [10, 1]
+    assert [one.n_used for one in predictions] == [SLICES // 2, 1]
 
 
 def test_a_nifti_volume_has_the_score_of_the_dicom_series_with_the_same_values(run, data, tmp_path, score):
     nibabel = pytest.importorskip("nibabel")
-    sick = phantom.chest("sick").with_ground_glass(0.6)
+    sick = small("sick").with_ground_glass(0.6)
     volume = np.stack([sick.hounsfield(index) for index in sick.slices]).transpose(2, 1, 0)
     (tmp_path / "set").mkdir()
     nibabel.save(nibabel.Nifti1Image(volume, np.diag([-2.5, -2.5, 10.0, 1.0])), tmp_path / "set" / "study.nii.gz")
@@ -234,7 +242,7 @@ def test_a_rule_pooled_from_one_pass_is_the_run_with_that_rule_to_the_last_bit(r
     alone = read_predictions(tmp_path / "one" / "predictions.csv")
 
     assert [one.logits for one in pooled] == [one.logits for one in alone]
-    assert [one.n_used for one in pooled] == [len(selected(20, rule))] * 3
+    assert [one.n_used for one in pooled] == [len(selected(SLICES, rule))] * 3
 
 
 def test_slice_rules_are_compared_with_intervals_by_subject(run, tmp_path, score):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aicorona_desktop.core.drives import mounts
 from aicorona_desktop.intake import media
 from aicorona_desktop.intake.media import MediaWatch, Medium, MediumKind, Whereabouts
 from aicorona_desktop.intake.media_asked import Asked
@@ -17,9 +18,9 @@ MOUNTINFO = rb"""22 27 0:21 / /proc rw,relatime - proc proc rw
 60 27 11:0 / /media/ana/CHEST\040CD ro,nosuid,nodev,relatime shared:3 - iso9660 /dev/sr0 ro
 61 27 8:17 / /run/media/ana/Kingston\134A rw,nosuid shared:4 - vfat /dev/sdb1 rw
 62 27 8:33 / /srv/backup rw shared:5 - ext4 /dev/sdc1 rw
-63 27 8:49 / /home/ana/stick rw shared:6 - exfat /dev/sdd1 rw
+63 27 8:49 / /data/ana/stick rw shared:6 - exfat /dev/sdd1 rw
 64 27 0:50 / /media/share rw shared:7 - cifs //nas/share rw
-65 27 8:81 /folder /home/ana/bound rw shared:4 - vfat /dev/sdf1 rw
+65 27 8:81 /folder /data/ana/bound rw shared:4 - vfat /dev/sdf1 rw
 66 27 11:1 / /mnt/udf ro shared:8 master:1 - udf /dev/sr1 ro
 a line of a later kernel
 67 27 7:0 / /snap/core ro shared:9 - squashfs /dev/loop0 ro
@@ -31,7 +32,7 @@ def found(text: bytes = MOUNTINFO, removable: frozenset[str] = frozenset({"8:49"
     return {
         str(one.root): one
         for one in media.media_of(
-            media.mounts(text), removable.__contains__, lambda source: names.get(source, ""), lambda _: "1A2B"
+            mounts(text), removable.__contains__, lambda source: names.get(source, ""), lambda _: "1A2B"
         )
     }
 
@@ -42,7 +43,7 @@ def test_discs_and_sticks_are_told_from_the_mounts_of_the_system() -> None:
     assert kinds == {
         "/media/ana/CHEST CD": MediumKind.DISC,
         "/run/media/ana/Kingston\\A": MediumKind.STICK,
-        "/home/ana/stick": MediumKind.STICK,
+        "/data/ana/stick": MediumKind.STICK,
         "/mnt/udf": MediumKind.DISC,
     }
 

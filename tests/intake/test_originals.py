@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import sys
+import threading
 from hashlib import sha256 as sha256_of
 from pathlib import Path
 
@@ -153,3 +154,25 @@ def test_a_folder_that_is_closed_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "open", fail)
     with pytest.raises(SpoolError, match="may not write"):
         Originals(tmp_path).keep(b"abc")
+
+
+def test_what_comes_again_while_it_is_being_removed_stays(tmp_path: Path) -> None:
+    originals = Originals(tmp_path / "files")
+    again, nobody = originals.keep(b"again"), originals.keep(b"nobody's")
+    originals.let_go((again.name, nobody.name))
+    originals.stage(b"again", again.name)  # it comes again: nothing has to be written, for it stands
+
+    with originals.removal((again.name, nobody.name)) as gone:
+        assert gone == (nobody.name,)
+    assert again.is_file()
+    assert not nobody.exists()
+
+    originals.let_go((again.name,))
+    with originals.removal((again.name,)) as gone:
+        assert gone == (again.name,)
+        keeping = threading.Thread(target=originals.keep, args=(b"again",))
+        keeping.start()  # once more, while the history has not said yet that it is gone
+        keeping.join(0.2)
+        assert keeping.is_alive()
+    keeping.join(10)
+    assert again.read_bytes() == b"again"

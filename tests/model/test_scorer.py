@@ -415,3 +415,14 @@ def test_the_workers_of_the_scorer_step_back_behind_the_window(pack: Pack, recor
 
     # A library keeps one idle thread of its own from its import on; the reading one and both workers have stepped back.
     assert priorities.count(min(own + 10, 19)) >= 3
+
+
+def test_every_answer_says_what_preparation_and_network_took(pack: Pack, record: ProofRecord) -> None:
+    started = time.monotonic()
+    with on_cpu(pack, record, workers=1) as scorer:
+        scores = scored(scorer, [chest(seed) for seed in range(4)])
+
+    spent = [(one.seconds_prepare, one.seconds_network) for one in scores.values()]
+    assert all(min(seconds) > 0 for seconds in spent)
+    assert len(set(spent)) > 1  # measured, each for itself
+    assert sum(map(sum, spent)) < time.monotonic() - started

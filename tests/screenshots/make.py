@@ -84,7 +84,25 @@ SHOTS = {
     "verdict": "Own impression and action, filled in",
     "verdict-saved": "The own impression as it stands after saving",
     "history": "The history with the trail of a study",
-    "verification": "Verification",
+    "verification": "Verification: how it stands",
+    "verification-kit": "Verification: known studies and labels, looked over",
+    "verification-running": "Verification: known studies are being scored",
+    "verification-result": "Verification: the curve of known studies, the point with its cost in words",
+    "verification-figures": "Verification: figures, confusion, the person who sets the point",
+    "verification-errors": "Verification: missed, false alarms, groups, studies without a score",
+    "verification-known-study": "A known study, opened from the list of errors",
+    "verification-certificate": "Verification: the certificate that holds",
+    "verification-lapsed": "Verification: the certificate of another device, lapsed",
+    "verification-month": "Verification: one month, a drift told",
+    "verification-waits": "Verification: agreement, and waits against order of arrival",
+    "reader-study": "Reader studies: readers, how far each has come, what can be done",
+    "reader-study-setup": "A reader study is laid down: cases, readers, rules",
+    "reader-study-unaided": "Reading without the model: a code for a name, no score, no map",
+    "reader-study-aided": "Reading with the model: its score, and its map over the slice",
+    "reader-study-pause": "The forced pause between two parts",
+    "reader-study-figures": "Results: figures of model and readers with intervals",
+    "reader-study-charts": "Results: the curve with hollow and filled marks, figures with intervals",
+    "reader-study-tests": "Results: paired tests with raw and adjusted p",
     "settings-intake": "Settings: intake",
     "settings-watched": "Settings: three watched folders, one of them lost",
     "settings-receiver": "Settings: the DICOM receiver, switched on for two senders",
@@ -677,6 +695,92 @@ def other_places(camera: Camera, data: Data) -> None:
         camera.shot("verification", window)
 
 
+VERIFICATION = tuple(name for name in SHOTS if name.startswith("verification-"))
+
+
+def site_verification(camera: Camera, data: Data) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "program"
+        shutil.copytree(data.program, folder)
+        if camera.wants("verification-kit", "verification-running", "verification-known-study"):
+            with opened(folder, camera.look, spread=False) as window:
+                the_kit(camera, data, window, Path(temporary))
+        from tests.screenshots.verified import verify_site
+
+        verify_site(folder)
+        with opened(folder, camera.look, spread=False) as window:
+            the_result(camera, window)
+
+
+def the_kit(camera: Camera, data: Data, window: MainWindow, folder: Path) -> None:
+    press(window, "place.verification")
+    place: Any = window.places["verification"]
+    kit = place.kit
+    place.tabs.setCurrentWidget(kit)
+    names = sorted(path.name for path in data.studies.iterdir() if path.is_dir())
+    table = folder / "labels.csv"
+    rows = [f"{name},{'covid' if place % 2 else 'normal'}" for place, name in enumerate(names[:-2])]
+    table.write_text("\n".join(["folder,label", *rows, "case 99,covid"]) + "\n")
+    kit.folder.setText(str(data.studies))
+    kit.table.setText(str(table))
+    kit.look_over()
+    until(lambda: kit.matching is not None, "known studies", 60)
+    kit.folder.setText("D:/known studies")
+    kit.table.setText("D:/known studies/labels.csv")
+    camera.shot("verification-kit", window)
+    kit.start_run()
+    until(lambda: kit.bar.value() >= 2, "two known studies", 120)
+    camera.shot("verification-running", window)
+    if not camera.wants("verification-known-study"):
+        kit.stop_run()
+        until(lambda: not kit.is_running, "the end of the run", 60)
+        return
+    until(lambda: place.tabs.currentWidget() is place.result, "the end of the run", 240)
+    until(lambda: place.result.judged is not None, "the figures", 30)
+    place.result.open_case(place.result.found.result.scored[0].study_instance_uid)
+    known = place.result._window
+    known.resize(window.size())
+    until(lambda: known.viewer.viewed is not None, "a known study")
+    pump(1.5)
+    camera.shot("verification-known-study", known)
+    known.close()
+
+
+def the_result(camera: Camera, window: MainWindow) -> None:
+    press(window, "place.verification")
+    place: Any = window.places["verification"]
+    result = place.result
+    place.tabs.setCurrentWidget(result)
+    until(lambda: result.judged is not None, "the figures", 30)
+    pump(0.5)
+    camera.shot("verification-result", window)
+    result.setting.name.setText("Dr. Example")
+    result.setting.initials.setText("DE")
+    result.setting.why.setText("Few studies a day: rather ten too many on top than one missed")
+    for name, fold in (("verification-figures", "figures"), ("verification-errors", "missed")):
+        result.verticalScrollBar().setValue(result.folds[fold].y())
+        pump(0.3)
+        camera.shot(name, window)
+    until(result.setting.set.isEnabled, "the point may be set", 30)
+    result.setting.set.click()
+    until(lambda: place.tabs.currentWidget() is place.certificate, "the certificate", 30)
+    pump(0.5)
+    camera.shot("verification-certificate", window)
+    place.tabs.setCurrentWidget(place.month)
+    until(lambda: place.month.counted is not None, "the month")
+    pump(0.5)
+    camera.shot("verification-month", window)
+    place.month.verticalScrollBar().setValue(place.month.verticalScrollBar().maximum())
+    pump(0.3)
+    camera.shot("verification-waits", window)
+    points = window.context.running.points  # as on a machine with another device
+    points._device = lambda: "cuda"
+    place.tabs.setCurrentWidget(place.certificate)
+    window._show_facts()
+    pump(0.5)
+    camera.shot("verification-lapsed", window)
+
+
 def sheets(camera: Camera, data: Data) -> None:
     with opened(data.program, camera.look) as window:
         for group in ("intake", "order", "viewer", "keys", "model", "privacy", "look", "storage", "backup"):
@@ -799,6 +903,131 @@ def others(camera: Camera, data: Data) -> None:
         camera.shot("real-viewer", window)
 
 
+READER_STUDY = tuple(name for name in SHOTS if name.startswith("reader-study"))
+
+
+def reader_study(camera: Camera, data: Data) -> None:
+    """Lay a study down, read a part in both ways, and show the results of four made-up readers."""
+    with opened(data.program, camera.look) as window:
+        place: Any = window.places["verification"]
+        press(window, "place.verification")
+        page: Any = place.tabs.widget(place.tabs.count() - 1)
+        place.tabs.setCurrentWidget(page)
+        studies = page.studies
+        candidates = study_candidates(window)
+        studies.ask_for_study()
+        sheet = last_sheet(window)
+        sheet.name.setText("Chest CT, autumn")  # type: ignore[union-attr]
+        sheet.cases.show_candidates(candidates)  # type: ignore[union-attr]
+        camera.shot("reader-study-setup", window, sheet)
+        sheet.reject()  # type: ignore[union-attr]
+        make_reader_study(studies, candidates, "Chest CT, autumn", pause_minutes=5, crossover=True)
+        camera.shot("reader-study", window)
+        for row, reader in enumerate(studies.open_study.state.design.readers):
+            aided = studies.open_study.state.session(reader.code, 1).aided
+            if camera.wants("reader-study-unaided", "reader-study-aided", "reader-study-pause") and row < 2:
+                read_a_part(camera, studies, row, aided=aided)
+        number = make_reader_study(studies, candidates, "Chest CT, spring", washout_days=28)
+        finish_reader_study(window, number)
+        studies.enter()
+        until(lambda: studies.open_study is not None and studies.open_study.state.finished, "the finished study")
+        studies.show_results()
+        until(lambda: last_sheet(window) is not None, "the results")
+        results: Any = last_sheet(window)
+        for tab, name in enumerate(("figures", "charts", "tests")):
+            results.tabs.setCurrentIndex(tab)
+            pump(0.3)
+            camera.shot(f"reader-study-{name}", window, results)
+        results.reject()
+
+
+def study_candidates(window: MainWindow) -> list[Any]:
+    """Return the scored studies, with labels that fit how they were made."""
+    from aicorona_desktop.app.reader_study_cases import Candidate
+
+    assert window.context is not None
+    labels = {"Clear": "normal", "NoFinding": "normal", "OneSided": "cp", "Patchy": "cp"}
+    rows = [row for row in window.context.reading.rows() if row.probabilities is not None]
+    return [Candidate(row, labels.get(row.patient_name.partition("^")[2], "covid")) for row in rows]
+
+
+def make_reader_study(studies: Any, candidates: list[Any], name: str, **rules: Any) -> int:
+    """Keep a study of four readers; return its number."""
+    from aicorona_desktop.app.reader_study_cases import cases_of
+    from aicorona_desktop.app.reader_study_design import Design, Participant
+
+    people = (
+        ("senior1", "senior", 15),
+        ("senior2", "senior", 15),
+        ("junior", "junior", 5),
+        ("resident", "resident", 3),
+    )
+    readers = tuple(Participant(*one) for one in people)
+    design = Design(name=name, cases=cases_of(candidates, 5), readers=readers, seed=5, chunk_cases=1, **rules)
+    studies.make(design)
+    until(lambda: studies.open_study is not None and studies.open_study.state.design == design, "the study")
+    return int(studies.open_study.number)
+
+
+def read_a_part(camera: Camera, studies: Any, row: int, *, aided: bool) -> None:
+    """Sit down as a reader, open a part, answer its case."""
+    studies.list.setCurrentCell(row, 0)
+    studies.read()
+    until(lambda: studies.reading is not None, "the reading")
+    reading = studies.reading
+    reading.activateWindow()
+    reading.page.buttons["begin"].click()
+    until(lambda: reading.viewer.main.shown_index is not None and reading.answer.isEnabled(), "the case")
+    pump(0.6)
+    if aided:
+        reading.context.actions.ask("viewer.map")
+        reading.context.actions.let_go("viewer.map")
+        until(lambda: reading.viewer.maps.limits("covid") is not None, "the map")
+    camera.shot("reader-study-aided" if aided else "reader-study-unaided", reading)
+    reading.answer.choose("covid")
+    reading.answer.try_to_save()
+    until(lambda: "close_part" in reading.page.buttons, "the end of the part")
+    reading.page.buttons["close_part"].click()
+    camera.shot("reader-study-pause", reading)
+    reading.close()
+    until(lambda: studies.reading is None, "the end of the reading")
+
+
+def finish_reader_study(window: MainWindow, number: int) -> None:
+    """Let four readers have read everything, each with some errors, fewer with the model."""
+    from aicorona_desktop.app.reader_study import Answer, Event, Kind, Step, applied
+    from aicorona_desktop.app.reader_study_files import EventLog, read_study
+
+    assert window.context is not None
+    history = window.context.running.history
+    state, _ = read_study(history, number)
+    log, now = EventLog(history, number), datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+    classes = ("normal", "cp", "covid")
+    for errors, reader in enumerate(state.design.readers, 1):
+        while (standing := state.standing(reader.code, now)).step is not Step.FINISHED:
+            now = standing.until if standing.until is not None and standing.until > now else now
+            standing = state.standing(reader.code, now)
+            session, step = standing.session, standing.step
+            case = session.order[len(session.readings)] if step is Step.READS else ""
+            events: list[tuple[Kind, dict[str, Any]]]
+            if step is Step.READS:
+                truth = state.design.case(case).truth
+                place = state.design.cases.index(state.design.case(case))
+                wrong = place % 4 < errors - 2 * session.aided
+                call = ("normal" if truth == "covid" else "covid") if wrong else truth
+                answer = Answer((call == classes[0], call == classes[1], call == classes[2])).as_details()
+                events = [(Kind.SHOWN, {}), (Kind.TIME, {"seconds": 40.0 - 6 * session.aided + errors})]
+                events += [(Kind.REVEALED, {"p_covid": 0.5})] if session.aided else []
+                events.append((Kind.ANSWERED, answer))
+            else:
+                events = [(Kind.PART_CLOSED if step is Step.MAY_CLOSE else Kind.PART_OPENED, {})]
+            for kind, details in events:
+                event = Event(kind, now, reader.code, session.number, case, details)
+                state = applied(state, event)
+                log.add(event)
+    log.write()
+
+
 SCENES: tuple[tuple[Callable[[Camera, Data], None], tuple[str, ...]], ...] = (
     (nothing_yet, ("empty", "viewer-empty", "help")),
     (first_run, ("acknowledge",)),
@@ -832,6 +1061,8 @@ SCENES: tuple[tuple[Callable[[Camera, Data], None], tuple[str, ...]], ...] = (
     (not_all_there, ("viewer-bad-slice", "viewer-unscored", "viewer-codec")),
     (verdict, ("verdict", "verdict-saved")),
     (other_places, ("history", "verification")),
+    (site_verification, VERIFICATION),
+    (reader_study, READER_STUDY),
     (sheets, (*(name for name in SHOTS if name.startswith("settings-")), "keys", "about")),
     (versions, ("versions", "versions-taken-back")),
     (others, tuple(REAL)),

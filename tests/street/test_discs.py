@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
+import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -13,9 +17,11 @@ from pathlib import Path
 import pycdlib
 import pytest
 
+from aicorona_desktop.app.viewing import StudyReader
+from aicorona_desktop.app.volume_cache import VolumeCache
 from aicorona_desktop.core import events
 from aicorona_desktop.core.discs import Phase
-from aicorona_desktop.core.findings import Reason
+from aicorona_desktop.core.findings import Finding, Reason
 from aicorona_desktop.core.imports import Fate
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.settings import Settings
@@ -88,10 +94,14 @@ def test_while_a_disc_is_copied_its_study_is_in_the_list_and_not_scored(bench: B
 
     bench.engine.import_disc(faulty.medium, opened=faulty.opened)
     until(lambda: bench.told(events.DiscProgress) and bench.told(events.DiscProgress)[-1].progress.phase is Phase.AWAY)
-    until(lambda: bench.history.row(uid) is not None)
+    until(lambda: len(bench.history.files(uid)) >= 5)
     time.sleep(0.5)
     partly = bench.history.row(uid)
     scored = bench.told(events.FinalScore)
+    with Reader() as eye:
+        viewer = StudyReader(lambda: eye, VolumeCache(None))
+        series = viewer.open(bench.history, uid).series[0]
+        pictures = dict(viewer.shown_slices(series, range(5)))
     faulty.put_back()
     final = bench.wait_for(events.FinalScore)
 
@@ -99,6 +109,8 @@ def test_while_a_disc_is_copied_its_study_is_in_the_list_and_not_scored(bench: B
     assert partly.state is State.RECEIVED
     assert Reason.DISC_STILL_COPIED in {one.reason for one in partly.findings}
     assert not scored
+    assert len(pictures) == 5
+    assert not any(isinstance(one, Finding) for one in pictures.values())
     assert len(bench.history.files(uid)) == len(phantom.chest().slices)
     assert not {one.reason for one in final.findings} & {Reason.DISC_STILL_COPIED, Reason.IMPORT_STOPPED}
     assert faulty.order.count("IM0001.dcm") <= 1
@@ -153,6 +165,58 @@ def test_the_next_import_of_a_stopped_disc_reads_only_what_is_left(bench: Bench,
     assert copied + len(faulty.order) == len(phantom.chest().slices) + 1  # and the viewer's program
     bench.done()
     assert len(bench.history.files(phantom.chest().study_instance_uid)) == len(phantom.chest().slices)
+
+
+CHILD = """
+    import os, signal, sys
+    from pathlib import Path
+    from aicorona_desktop.core.settings import Settings
+    from aicorona_desktop.dicom.client import Reader
+    from aicorona_desktop.model.client import Scorer
+    from aicorona_desktop.model.pack import default_pack
+    from tests.intake.faulty_disc import FaultyDisc
+    from tests.street.bench import Bench
+
+    class Deadly(FaultyDisc):
+        def pull(self):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    folder, disc, at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    with Reader() as reader, Scorer(default_pack(), "cpu") as scorer:
+        with Bench(reader, scorer, folder, Settings(), resident=True, free_space=lambda: 10**12) as bench:
+            deadly = Deadly(disc, pulled_at=at)
+            bench.engine.import_disc(deadly.medium, opened=deadly.opened)
+            bench.done()
+"""
+
+
+@pytest.mark.parametrize("killed_at", [5, 16])
+def test_a_program_that_is_killed_while_it_copies_a_disc_loses_and_doubles_nothing(
+    reader: Reader, scorer: Scorer, faulty: FaultyDisc, tmp_path: Path, killed_at: int
+) -> None:
+    (faulty.root / "IMAGES" / "IM9999.dcm").write_bytes(b"damaged" * 100)  # names no study: its copy is nobody's
+    chest = phantom.chest()
+    child = [sys.executable, "-c", textwrap.dedent(CHILD), str(tmp_path), str(faulty.root), str(killed_at)]
+    assert subprocess.run(child, check=False, timeout=60).returncode == -signal.SIGKILL
+
+    for number in range(2):  # and once more, when all of it is known
+        with Bench(reader, scorer, tmp_path, Settings(), resident=True, free_space=lambda: 10**12) as bench:
+            bench.engine.import_disc(faulty.medium, opened=faulty.opened)
+            summary = bench.wait_for(events.ImportDone).summary
+            bench.done()
+            files = bench.history.files(chest.study_instance_uid)
+            copies = {sha256 for sha256, _ in bench.engine._originals.listing()}
+            assert bench.told(events.DiscProgress)[-1].progress.phase is Phase.SAFE
+
+        assert len(files) == len({one.sha256 for one in files}) == len(chest.slices)
+        assert all(hashlib.sha256(one.path.read_bytes()).hexdigest() == one.sha256 for one in files)
+        assert copies - {one.sha256 for one in files} == {hashlib.sha256(b"damaged" * 100).hexdigest()}
+        counts = summary.counts
+        assert counts.images + counts.known == len(chest.slices)
+        assert counts.known == len(chest.slices) if number else counts.known < len(chest.slices)
+        assert [one.fate for one in summary.files if one.shown.endswith("IM9999.dcm")] == [Fate.NOT_DICOM]
+    with Bench(reader, scorer, tmp_path, Settings(), resident=True) as bench:
+        assert {sha256 for sha256, _ in bench.engine._originals.listing()} == {one.sha256 for one in files}
 
 
 def test_another_import_goes_on_while_a_disc_is_away(bench: Bench, faulty: FaultyDisc, tmp_path: Path) -> None:

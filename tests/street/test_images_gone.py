@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -196,3 +197,24 @@ def test_a_part_of_a_study_that_comes_again_leaves_its_score_as_it_stands(
         assert row.state is State.DONE
         assert Reason.FILES_GONE not in reasons(bench, uid)
         assert not bench.told(events.Unscored)
+
+
+def test_a_second_file_of_an_image_is_not_missed(reader: Reader, scorer: Scorer, tmp_path: Path) -> None:
+    early, late = split(tmp_path)
+    twin = tmp_path / "twin"
+    twin.mkdir()
+    one = min(early.rglob("*.dcm"))
+    (twin / one.name).write_bytes(b"sent on by another program".ljust(128) + one.read_bytes()[128:])
+    with Bench(reader, scorer, tmp_path, QUICK, resident=True) as bench:
+        for folder in (early, twin):
+            bench.engine.submit([folder])
+            bench.wait_for(events.FinalScore)
+            bench.done()
+    shutil.rmtree(twin)
+    with Bench(reader, scorer, tmp_path, QUICK, resident=True) as bench:
+        bench.engine.submit([late])
+        until = time.monotonic() + 20
+        while not (bench.told(events.FinalScore) or bench.told(events.Unscored)) and time.monotonic() < until:
+            time.sleep(0.05)
+
+        assert [event.score.slices_total for event in bench.told(events.FinalScore)] == [len(CHEST.slices)]

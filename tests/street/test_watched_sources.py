@@ -19,6 +19,8 @@ from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.core.sources import SourceKind, WatchedSource
 from aicorona_desktop.dicom.client import Reader
+from aicorona_desktop.intake import opening
+from aicorona_desktop.intake.keeping import SpoolError
 from aicorona_desktop.intake.originals import Originals
 from aicorona_desktop.model.client import Scorer
 from tests import phantom
@@ -212,6 +214,60 @@ def test_files_that_are_still_written_are_not_read_early(reader: Reader, scorer:
     assert score.slices_total == len(paths)
     assert all(file.finding is None for file in read)
     assert len(read) == len(paths)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_file_that_can_not_be_read_for_now_is_taken_as_soon_as_it_can(
+    reader: Reader, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr("aicorona_desktop.intake.folders.TRY_AGAIN_S", 0.2)
+    monkeypatch.setattr(opening, "TRIES", 1)
+    chest, watched = phantom.chest(), tmp_path / "in"
+    chest.written_to(watched / "study")
+    closed = {min(watched.rglob("*.dcm")).name}
+    read = opening._read
+
+    def read_or_not(path: Path, below: Path | None) -> object:
+        if path.name in closed:
+            raise OSError(number, os.strerror(number))
+        return read(path, below)
+
+    monkeypatch.setattr(opening, "_read", read_or_not)
+    with Bench(reader, scorer, tmp_path, QUICK, resident=True) as bench:
+        bench.engine.watch(copied(watched))
+        first = bench.wait_for(events.FinalScore, 1).score
+        time.sleep(1)
+        accounts = len(bench.told(events.ImportDone))
+        closed.clear()
+        second = bench.wait_for(events.FinalScore, 2).score
+        files = [one for event in bench.told(events.ImportDone)[accounts:] for one in event.summary.files]
+
+    assert accounts == 1  # said once, however often it is tried
+    assert [one.finding for one in files] == [None]
+    assert (first.slices_total, second.slices_total) == (len(chest.slices) - 1, len(chest.slices))
+
+
+def test_what_an_import_that_broke_off_has_left_is_read_again(
+    reader: Reader, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aicorona_desktop.intake.folders.TRY_AGAIN_S", 0.2)
+    chest, watched = phantom.chest(), tmp_path / "in"
+    chest.written_to(watched / "study")
+    settle, failures = Originals.settle, [1]
+
+    def settle_at_the_second_try(self: Originals) -> tuple[str, ...]:
+        if failures:
+            failures.pop()
+            raise SpoolError("The program could not keep its copy of a file on the disk.")
+        return settle(self)
+
+    monkeypatch.setattr(Originals, "settle", settle_at_the_second_try)
+    with Bench(reader, scorer, tmp_path, QUICK, resident=True) as bench:
+        bench.engine.watch(copied(watched))
+        score = bench.wait_for(events.FinalScore, 1).score
+
+    assert score.slices_total == len(chest.slices)
+    assert len(blobs(tmp_path)) == len(chest.slices)
 
 
 def test_an_inbox_of_ours_is_empty_when_all_of_it_is_recorded(reader: Reader, scorer: Scorer, tmp_path: Path) -> None:

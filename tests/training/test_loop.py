@@ -261,6 +261,8 @@ def test_the_mean_of_weights_is_the_mean(tmp_path: Path) -> None:
 
     name = "conv_head.weight"
     assert torch.allclose(mean[name], 0.75 * states[0][name] + 0.25 * states[1][name], atol=1e-6)
+    rounded = read_weights(write_averaged(tmp_path / "rounded.safetensors", files, (3, 1), half=True))
+    assert torch.equal(rounded[name], mean[name].half().float())
     with pytest.raises(TrainingError, match="one share for each"):
         averaged(files, (1,))
     checkpoints.write_weights(tmp_path / "other.safetensors", {"a": torch.zeros(1)})

@@ -77,7 +77,10 @@ def context_over(folder: Path, pack: Pack, *, engine: bool = True, site: Setting
         jobs = Jobs()
         running = SimpleNamespace(
             backups=None,
-            engine=Asked() if engine else None, history=history, pack=pack, maps=MapStore(folder / "maps"),
+            engine=Asked() if engine else None,
+            history=history,
+            pack=pack,
+            maps=MapStore(folder / "maps"),
             points=OperatingPoints(history, pack, lambda: "", lambda: NOW),
         )
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QVBoxLayout
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from aicorona_desktop.app.reader_study import StudyState
@@ -21,10 +21,11 @@ from aicorona_desktop.app.services import Wishes, running
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.core.settings import Settings
 from aicorona_desktop.ui.actions import VERIFICATION
-from aicorona_desktop.ui.context import Context, Place
+from aicorona_desktop.ui.context import Context
 from aicorona_desktop.ui.main_window import MainWindow
-from aicorona_desktop.ui.reader_study import ReaderStudies
+from aicorona_desktop.ui.reader_study import ReaderStudies, ReaderStudyPage
 from aicorona_desktop.ui.reader_study_reading import ReadingWindow
+from aicorona_desktop.ui.verification_place import VerificationPlace
 from tests import phantom
 
 NAMES = ("Alpha^Anna", "Beta^Berta", "Gamma^Gina")
@@ -117,6 +118,7 @@ class Desk:
 
     def sit_down(self) -> ReadingWindow:
         self.studies.read()
+        self.wait(lambda: self.studies.reading is not None)
         reading = self.reading
         self.qtbot.waitExposed(reading)
         reading.activateWindow()
@@ -132,11 +134,13 @@ class Desk:
         """Wait until the pictures of the case stand on the screen and may be answered; return its code."""
         reading = self.reading
         self.wait(
-            lambda: bool(reading.case)
-            and reading.viewer.viewed is not None
-            and reading.viewer.viewed.study_instance_uid == reading._uids[reading.case]
-            and reading.viewer.main.shown_index is not None
-            and reading.answer.isEnabled()
+            lambda: (
+                bool(reading.case)
+                and reading.viewer.viewed is not None
+                and reading.viewer.viewed.study_instance_uid == reading._uids[reading.case]
+                and reading.viewer.main.shown_index is not None
+                and reading.answer.isEnabled()
+            )
         )
         return reading.case
 
@@ -156,22 +160,11 @@ class Desk:
         self.qtbot.waitUntil(lambda: bool(holds()), timeout=timeout_ms)
 
 
-class StudiesPlace(Place):
-    """A place of verification with nothing but reader studies."""
-
-    name = VERIFICATION
-
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self.studies = ReaderStudies(context, self)
-        QVBoxLayout(self).addWidget(self.studies)
-        self.studies.say.connect(self.say)
-
-    def enter(self) -> None:
-        self.studies.enter()
-
-
 def desk_at(window: MainWindow, qtbot: QtBot) -> Desk:
     """Take the reader studies of a window's place of verification."""
     window.show_place(VERIFICATION)
-    return Desk(window, window.findChildren(ReaderStudies)[0], qtbot)
+    place = window.places[VERIFICATION]
+    assert isinstance(place, VerificationPlace)
+    page = place.findChildren(ReaderStudyPage)[0]
+    place.tabs.setCurrentWidget(page)
+    return Desk(window, page.studies, qtbot)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QByteArray, QEvent, Qt
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QApplication, QComboBox, QPushButton
+from PySide6.QtGui import QImage, QKeyEvent
+from PySide6.QtWidgets import QApplication, QComboBox, QListWidgetItem, QPushButton
 from pytestqt.qtbot import QtBot
 
 from aicorona_desktop.core.events import WatchedFolder, WatchState
@@ -189,6 +189,12 @@ def test_folders_to_watch_are_added_and_taken_away(qtbot: QtBot, room: Room, tmp
     assert [one.folder for one in room.site.value.watched] == [tmp_path / "MR"]
 
 
+def sign_of(item: QListWidgetItem) -> QImage:
+    """The sign beside the words of a folder."""
+    assert not item.icon().isNull()
+    return item.icon().pixmap(24, 24).toImage()
+
+
 def test_each_folder_is_watched_in_its_own_way_and_says_how_it_stands(qtbot: QtBot, room: Room, tmp_path: Path):
     folders = WatchedFolders(room.site, room.keeper, room.dialog(qtbot))
     now, looked = datetime(2026, 11, 24, 9, 30, tzinfo=UTC), []
@@ -210,9 +216,11 @@ def test_each_folder_is_watched_in_its_own_way_and_says_how_it_stands(qtbot: QtB
     assert room.site.value.watched == (replace(wanted, quiet_time_s=None),)
     folders.look.click()
     assert looked
+    watching = sign_of(folders.list.item(0))
     for state, words in ((WatchState.LOST, "Cannot be reached"), (WatchState.REFUSED, "Access refused")):
         states[0] = replace(states[0], state=state)
         room.keeper.changed.emit()
+        assert sign_of(folders.list.item(0)) != watching
         assert words in folders.list.item(0).text()
 
 

@@ -23,6 +23,7 @@ from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.frames import read_frame, write_frame
 from aicorona_desktop.dicom.child.archives import Archive
 from aicorona_desktop.dicom.child.confine import confine
+from aicorona_desktop.dicom.child.contents import content_digest
 from aicorona_desktop.dicom.child.dicomdir import directory
 from aicorona_desktop.dicom.child.disc_images import listed
 from aicorona_desktop.dicom.child.faults import Faults
@@ -31,6 +32,7 @@ from aicorona_desktop.dicom.child.overlays import shown_frames
 from aicorona_desktop.dicom.child.pictures import keep_named_formats, read_picture
 from aicorona_desktop.dicom.child.pixels import keep_one_decoder_each, read_frames
 from aicorona_desktop.dicom.child.prescan import RefusedError, Scan, scan
+from aicorona_desktop.dicom.child.volumes import import_nibabel, list_volume, volume_slices
 from aicorona_desktop.dicom.protocol import (
     CHARACTER_SETS,
     UNSHOWABLE,
@@ -84,6 +86,8 @@ class Worker:
             yield from read(request.content, request.frames, read_frames)
         elif request.ask is Ask.SHOW:
             yield from read(request.content, request.frames, shown_frames)
+        elif request.ask is Ask.VOLUME_SLICES:
+            yield from volume_slices(request.content, request.frames)
         else:
             yield self._answer(request)
 
@@ -93,8 +97,12 @@ class Worker:
                 return examine(request.content)
             case Ask.NAMES:
                 return NamesRead(names_of(scan(request.content)))
+            case Ask.CONTENT:
+                return content_digest(request.content)
             case Ask.PICTURE:
                 return read_picture(request.content)
+            case Ask.VOLUME:
+                return list_volume(request.content)
             case _:
                 return self._answer_of_many(request)
 
@@ -201,11 +209,14 @@ def main(arguments: list[str]) -> None:
     """Run the reader process."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent", type=int)
+    parser.add_argument("--volumes", action="store_true", help="volumes will be asked for: import what reads them")
     parser.add_argument("--allow-test-faults", action="store_true")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     requests, answers = own_pipes()
     warm_up()
+    if options.volumes:
+        import_nibabel()
     walls = confine(options.parent)
     for frame in answer_frames(0, time.process_time(), Ready(walls)):
         write_frame(answers, frame)

@@ -84,13 +84,17 @@ def read_frames(scan: Scan, frames: tuple[int, ...], facts: tuple[PixelFacts, ..
 
 # --- decoding ----------------------------------------------------------------------------------------------------
 def _stored_values(scan: Scan, pixels: PixelData, frame: int, about: PixelFacts) -> Stored:
-    dtype: np.dtype[Any] = np.dtype(np.int16 if about.pixel_representation else np.uint16)
-    if pixels.encapsulated:
-        stored: Stored = _decoded(scan, pixels, frame, about).astype(dtype, copy=False)
-    else:
-        stored = native_values(scan, pixels, frame, about)
-    stored = stored.reshape((about.rows, about.columns))
+    stored = stored_words(scan, pixels, frame, about).reshape((about.rows, about.columns))
     return _without_unused_bits(stored, about) if about.bits_stored < 16 else stored
+
+
+def stored_words(scan: Scan, pixels: PixelData, frame: int, about: PixelFacts) -> Stored:
+    """Return the words of a frame with all of their bits, in the order of the file; raises what its decoder does."""
+    if not pixels.encapsulated:
+        return native_values(scan, pixels, frame, about)
+    dtype: np.dtype[Any] = np.dtype(np.int16 if about.pixel_representation else np.uint16)
+    decoded: Stored = _decoded(scan, pixels, frame, about).astype(dtype, copy=False)
+    return decoded
 
 
 def native_values(scan: Scan, pixels: PixelData, frame: int, about: PixelFacts) -> Stored:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -23,31 +23,36 @@ from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.evaluation.run_folder import RunFolderError
 from aicorona_desktop.intake.keeping import Spool
 from aicorona_desktop.intake.walking import Found, walk
-from aicorona_desktop.triage.reading import Batch, FileReading
+from aicorona_desktop.triage.reading import Batch, FileReading, refused_beside
 
 FILES_AT_ONCE: Final = 512
 """How many files' headers are held at a time while an archive is listed."""
 
 DONE: Final = "index.json"
 LEFT_OUT: Final = "left_out.jsonl"
+BESIDE: Final = "beside.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class StudyFiles:
-    """One study of an archive: what a worker is given."""
+    """One study of an archive: what a worker is given.
+
+    `beside` are folders of its files that hold refused files of no study, and how many.
+    """
 
     study_instance_uid: str
     paths: tuple[Path, ...]
+    beside: tuple[tuple[str, int], ...] = ()
 
     def encoded(self) -> bytes:
         """Return it as ASCII JSON: names that are no text survive."""
-        return json.dumps([self.study_instance_uid, [str(path) for path in self.paths]]).encode("ascii")
+        return json.dumps([self.study_instance_uid, [str(path) for path in self.paths], self.beside]).encode("ascii")
 
     @classmethod
     def decoded(cls, data: bytes) -> StudyFiles:
         """Return what `encoded` gave."""
-        uid, paths = json.loads(data)
-        return cls(str(uid), tuple(Path(path) for path in paths))
+        uid, paths, beside = json.loads(data)
+        return cls(str(uid), tuple(Path(path) for path in paths), tuple((str(at), int(count)) for at, count in beside))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ class ArchiveIndex:
         try:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir()
+            (self._folder / BESIDE).touch()
             files, left_out = self._listed(root, reader, told)
             counts = ArchiveCounts(files, sum(1 for _ in self.studies()), left_out)
             self._sync()
@@ -117,12 +123,17 @@ class ArchiveIndex:
         Raises:
             RunFolderError: a list is damaged.
         """
+        beside: Counter[str] = Counter()
+        for folder, count in _lines(self._folder / BESIDE):
+            beside[folder] += int(count)
         for name in self.buckets() if bucket is None else (bucket,):
             files: dict[str, dict[str, None]] = defaultdict(dict)
             for uid, path in _lines(self._folder / f"{name}.jsonl"):
                 files[uid][path] = None
             for uid in sorted(files):
-                yield StudyFiles(uid, tuple(Path(path) for path in files[uid]))
+                paths = tuple(Path(path) for path in files[uid])
+                folders = dict.fromkeys(str(path.parent) for path in paths)
+                yield StudyFiles(uid, paths, tuple((folder, beside[folder]) for folder in folders if beside[folder]))
 
     def left_out(self) -> Iterator[dict[str, str]]:
         """Yield the files that name no study: path, reason (its code), sentence."""
@@ -151,6 +162,7 @@ class ArchiveIndex:
         for bucket, members in lines.items():
             _append(self._folder / f"{bucket}.jsonl", members)
         _append(self._folder / LEFT_OUT, nameless)
+        _append(self._folder / BESIDE, [(str(folder), str(count)) for folder, count in refused_beside(batch).items()])
         return len(nameless)
 
     def _sync(self) -> None:

@@ -91,6 +91,7 @@ def study_object(record: Record, pack: Pack) -> dict[str, Any]:
         "slice_indices": list(record.indices),
         "selection": prediction.selection,
         "ms_load": record.ms_load,
+        "ms_pre": record.ms_pre,
         "ms_net": record.ms_net,
         "ms_total": record.ms_total,
         "device": record.device,
@@ -143,7 +144,7 @@ def _schema(pyarrow: Any) -> Any:
         **dict.fromkeys(("n_slices", "n_used"), whole),
         "slice_indices": pyarrow.list_(whole),
         "selection": text,
-        **dict.fromkeys(("ms_load", "ms_net", "ms_total"), number),
+        **dict.fromkeys(("ms_load", "ms_pre", "ms_net", "ms_total"), number),
         **dict.fromkeys(("device", "run_at", "model_id", "model_hash", "model_status"), text),
     }
     return pyarrow.schema(list(kinds.items()))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 from typing import Self
 
 from aicorona_desktop.core.errors import AicoronaError
+from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.scratch import scratch_folder
+from aicorona_desktop.core.study import Study
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.evaluation.archive.index import StudyFiles
 from aicorona_desktop.evaluation.layouts import read_studies
@@ -91,7 +93,7 @@ class StudyUnit:
             if ours is None:
                 sentence = "Its files are gone, or have changed since the archive was listed."
                 return failed(uid, sentence, headers_read - started, device=self.device)
-            result = score_study(ours, self._reader, self._scorer)
+            result = score_study(_with_refused_beside(ours, study), self._reader, self._scorer)
         return record_of_study(
             uid,
             result,
@@ -99,3 +101,13 @@ class StudyUnit:
             seconds_total=time.monotonic() - started,
             device=self.device,
         )
+
+
+def _with_refused_beside(study: Study, files: StudyFiles) -> Study:
+    """Say what lies refused beside the files of a study and may belong to it, as `triage` does."""
+    places = {PurePath(one.file.location).parent for series in study.series for one in series.instances}
+    refused = sum(count for folder, count in files.beside if PurePath(folder) in places)
+    if not refused:
+        return study
+    finding = Finding(Outcome.WARNED, Reason.FILES_REFUSED_BESIDE, found=refused)
+    return replace(study, findings=(*study.findings, finding))

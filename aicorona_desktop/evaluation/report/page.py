@@ -78,6 +78,8 @@ class Content:
     figures: tuple[Picture | Missing, ...]
     statements: tuple[str, ...]
     missing: tuple[str, ...]
+    beyond_sheets: tuple[Sheet, ...] = ()
+    beyond_figures: tuple[Picture | Missing, ...] = ()
     made_up: bool = False
 
 
@@ -100,6 +102,11 @@ def page(content: Content) -> str:
             _section("tables", "Tables", "\n".join(map(_sheet, tables))),
             _section("figures", "Figures", "\n".join(map(_figure, content.figures))),
             _section("beside", "Paired tests and failed scans", "\n".join(map(_sheet, others))),
+            _section(
+                "beyond",
+                "Beyond the paper",
+                "\n".join((*map(_sheet, content.beyond_sheets), *map(_figure, content.beyond_figures))),
+            ),
             _section("against", "Ours against the paper", _sheet(content.compared)),
             _section("methods", "Methods", _list(_methods(content.study))),
             _section("errata", "Errata of the paper", _errata()),
@@ -160,6 +167,7 @@ def _navigation(content: Content) -> str:
     links += [(sheet.name, sheet.title) for sheet in content.sheets if sheet.name.startswith("table_")]
     links += [(figure.name, figure.title) for figure in content.figures]
     links += [(sheet.name, sheet.title) for sheet in content.sheets if not sheet.name.startswith("table_")]
+    links += [(one.name, one.title) for one in (*content.beyond_sheets, *content.beyond_figures)]
     links += [("compare", "Ours against the paper"), ("methods", "Methods"), ("errata", "Errata of the paper")]
     items = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title in links)
     return f'<nav aria-label="Contents"><ul>{items}</ul></nav>'

@@ -21,7 +21,16 @@ TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "fig_10": "Figure 10. ROC curves of the questions of Table 9, MDH",
     }
 )
-"""All figures by the names of their files."""
+"""The paper's figures by the names of their files."""
+
+BEYOND_TITLES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "fig_subgroups": "Subgroups: the model at its operating point",
+        "fig_reliability": "Reliability: the probability of COVID-19",
+        "fig_decision_curve": "Decision curve: the probability of COVID-19",
+    }
+)
+"""The figures that the paper does not have."""
 
 
 def named(number: int) -> tuple[str, str]:

@@ -216,7 +216,7 @@ def _part_of_task(study: Study, task: Task) -> Part:
     with_auc = task.table in ("3a", "3b", "3c")
     model_f1 = " (model: HM, as printed)" if study.f1 is F1.AS_PRINTED else ""
     columns = ("", "Sensitivity", "Specificity", f"F1{model_f1}", "Kappa", *(("AUC",) if with_auc else ()))
-    rows = tuple(_shown_row(study, one, with_auc=with_auc) for one in callers)
+    rows = tuple(row for one in callers for row in _shown_rows(study, one, with_auc=with_auc))
     notes = [note for one in callers for note in one.notes]
     needs = study.answers.model_needs.get(task.id, "")
     if needs:
@@ -232,12 +232,18 @@ def _sizes(callers: Sequence[Caller]) -> str:
     return f"{largest.positives} scans of the class asked for, {largest.negatives} others."
 
 
-def _shown_row(study: Study, caller: Caller, *, with_auc: bool) -> tuple[str, ...]:
+def _shown_rows(study: Study, caller: Caller, *, with_auc: bool) -> Iterator[tuple[str, ...]]:
+    """Yield the row of a caller, and below it the intervals by subject where subjects have several scans."""
     quoted = {Kind.PUBLICATION: " (from publication)", Kind.OTHER_DATA: " (other data set)"}.get(caller.kind, "")
     figures = [caller.figure("sensitivity"), caller.figure("specificity"), caller.f1(study.f1), caller.figure("kappa")]
     if with_auc:
         figures.append(caller.figure("auc"))
-    return (f"{caller.name}{quoted}", *map(shown, figures))
+    yield f"{caller.name}{quoted}", *map(shown, figures)
+    if caller.by_subject:
+        f1 = "hm_se_sp" if study.f1 is F1.AS_PRINTED else "f1"
+        names = ("sensitivity", "specificity", f1, "kappa", *(("auc",) if with_auc else ()))
+        found = [caller.by_subject.get(name) for name in names]
+        yield f"{caller.name}, by subject", *("-" if one is None else shown(one) for one in found)
 
 
 def _table_9(study: Study) -> Sheet:

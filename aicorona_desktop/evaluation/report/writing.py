@@ -15,12 +15,13 @@ from aicorona_desktop.core.durable import write_file
 from aicorona_desktop.evaluation.errors import EvaluationError
 from aicorona_desktop.evaluation.points_file import write_points
 from aicorona_desktop.evaluation.report.answers import Wishes
+from aicorona_desktop.evaluation.report.beyond import Beyond, beyond_of, beyond_sheets
 from aicorona_desktop.evaluation.report.callers import F1
 from aicorona_desktop.evaluation.report.compare import compare_sheet, comparisons
 from aicorona_desktop.evaluation.report.inputs import read_inputs
 from aicorona_desktop.evaluation.report.maps import Maps, mapped_cases
 from aicorona_desktop.evaluation.report.page import Content, page
-from aicorona_desktop.evaluation.report.pictures import TITLES, Missing, Picture
+from aicorona_desktop.evaluation.report.pictures import BEYOND_TITLES, TITLES, Missing, Picture
 from aicorona_desktop.evaluation.report.sheets import Sheet, write_sheet
 from aicorona_desktop.evaluation.report.statements import statements
 from aicorona_desktop.evaluation.report.study import Study, study_of
@@ -49,7 +50,7 @@ class ReportWishes:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What was written: how many tables and figures, and a sentence on each item that is not available."""
+    """What was written: how many of the paper's tables and figures, and a sentence on each item not available."""
 
     tables: int
     figures: int
@@ -82,13 +83,17 @@ def make_report(
     told("Computing the tables")
     study = study_of(inputs, wishes.figures, wishes.f1, today)
     sheets, compared = sheets_of(study), compare_sheet(comparisons(study))
-    figures = _figures(study, wishes, told)
-    missing = tuple(_missing(sheets, figures, study))
+    beyond = beyond_of(study)
+    more_sheets = beyond_sheets(beyond)
+    figures, more_figures = _figures(study, wishes, told), _more_figures(beyond)
+    missing = tuple(_missing((*sheets, *more_sheets), (*figures, *more_figures), study))
     content = Content(
         study=study,
         sheets=sheets,
         compared=compared,
         figures=figures,
+        beyond_sheets=more_sheets,
+        beyond_figures=more_figures,
         statements=statements(study),
         missing=missing,
         made_up=inputs.model is not None and inputs.model.model_hash == MODEL_SHA256,
@@ -118,6 +123,14 @@ def _figures(study: Study, wishes: ReportWishes, told: Callable[[str], None]) ->
     return figures_of(study, maps, paper_marks=wishes.paper_marks)
 
 
+def _more_figures(beyond: Beyond) -> tuple[Picture | Missing, ...]:
+    try:
+        from aicorona_desktop.evaluation.report.figures_beyond import figures_beyond
+    except ImportError:
+        return tuple(Missing(name=name, title=title, needs=NEEDS_MATPLOTLIB) for name, title in BEYOND_TITLES.items())
+    return figures_beyond(beyond)
+
+
 def _missing(sheets: tuple[Sheet, ...], figures: tuple[Picture | Missing, ...], study: Study) -> Iterator[str]:
     """Yield a sentence on each item that is not there, and on each part of one."""
     for sheet in sheets:
@@ -136,9 +149,9 @@ def _missing(sheets: tuple[Sheet, ...], figures: tuple[Picture | Missing, ...], 
 
 def _write(out: Path, content: Content) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    for sheet in (*content.sheets, content.compared):
+    for sheet in (*content.sheets, *content.beyond_sheets, content.compared):
         write_sheet(out, sheet)
-    for figure in content.figures:
+    for figure in (*content.figures, *content.beyond_figures):
         for suffix in ("svg", "png"):
             path = out / f"{figure.name}.{suffix}"
             if isinstance(figure, Picture):

@@ -12,6 +12,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
@@ -54,7 +55,7 @@ class Scoring:
             while True:
                 self._waiting.get_nowait()
 
-    def answer(self, kind: Kind, request: int, *fields: str | tuple[str, ...] | np.ndarray) -> None:
+    def answer(self, kind: Kind, request: int, *fields: str | float | tuple[str, ...] | np.ndarray) -> None:
         """Send one answer; several threads do."""
         with self._writing:
             write_frame(self._answers, Frame(kind, request, fields))
@@ -73,8 +74,11 @@ class Scoring:
         if not isinstance(values, np.ndarray):
             raise FrameError("A slice has no pixels.")
         prepare_it: Prepare = prepare if frame.kind == Kind.SLICE else prepare_picture
-        cam, features = self._network.run(prepare_it(values, self._preparation, self._input_size))
-        self.answer(Kind.SCORE, frame.request, cam, features)
+        started = time.perf_counter()
+        prepared = prepare_it(values, self._preparation, self._input_size)
+        ready = time.perf_counter()
+        cam, features = self._network.run(prepared)
+        self.answer(Kind.SCORE, frame.request, cam, features, ready - started, time.perf_counter() - ready)
 
 
 def main() -> None:
