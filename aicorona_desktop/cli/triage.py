@@ -39,21 +39,25 @@ def add(commands: Any) -> None:
     add_json(parser)
     add_model(parser)
     add_history(parser, "keep the results in this history (default: nothing is kept)")
+    parser.add_argument("--copy", action="store_true", help="with --history: keep a copy of each file beside it")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Triage the paths of the command line."""
     paths = existing(arguments.paths)
-    triage(paths, wishes_of(arguments, kept=False), arguments.json)
+    triage(paths, wishes_of(arguments, kept=False), arguments.json, copy=arguments.copy)
     return 0
 
 
-def triage(paths: Iterable[Path], wishes: Wishes, json_file: Path | None) -> None:
-    """Score what lies below the paths, with a progress bar; print the table; write JSON when asked."""
+def triage(paths: Iterable[Path], wishes: Wishes, json_file: Path | None, *, copy: bool = False) -> None:
+    """Score what lies below the paths, with a progress bar; print the table; write JSON when asked.
+
+    Files stay where they are, and the history refers to them; `copy` keeps copies where a history is kept.
+    """
     console = Console()
     with ProgressBar() as bar, running_engine(wishes, bar, tell) as engine:
-        engine.submit(paths, copied=wishes.kept and wishes.settings.copy_files)
+        engine.submit(paths, copied=wishes.kept and copy)
         while not engine.wait_until_idle(0.2):
             pass
         raise_failure(engine)

@@ -161,6 +161,17 @@ def test_a_stored_score_is_proven_identical_and_a_changed_file_is_noticed(
     assert "changed" in capsys.readouterr().err
 
 
+def test_with_copies_a_score_is_proven_when_the_files_have_gone(study: Path, tmp_path: Path) -> None:
+    files, history = tmp_path / "in", tmp_path / "history.sqlite"
+    shutil.copytree(study, files)
+    (one,) = answer("triage", files, "--copy", "--history", history, json_file=tmp_path / "out.json")
+    shutil.rmtree(files)
+
+    proof = answer("rescore", "--verify", one["study_uid"], "--history", history, json_file=tmp_path / "proof.json")
+
+    assert proof["identical"] is True
+
+
 def test_the_worklist_of_a_history_has_the_study(study: Path, tmp_path: Path) -> None:
     history = tmp_path / "history.sqlite"
     (one,) = answer("triage", study, "--history", history, json_file=tmp_path / "out.json")
