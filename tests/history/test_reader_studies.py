@@ -17,7 +17,7 @@ AT = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 @pytest.fixture
 def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file as the version before wrote it: one study."""
-    place = next(number for number, step in enumerate(migrations.STEPS) if step.__name__.startswith("m011"))
+    place = next(number for number, step in enumerate(migrations.STEPS) if step.__name__.startswith("m007"))
     path = tmp_path / "history.sqlite"
     with monkeypatch.context() as before:
         before.setattr(migrations, "STEPS", migrations.STEPS[:place])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aicorona_desktop.app import services
 from aicorona_desktop.history.store import History
 from tests.history.made_up import study
 from tests.soak import faults
@@ -17,6 +18,13 @@ from tests.soak.order import breaches, order
 from tests.soak.parts import Soak
 from tests.soak.small_disk import can_mount
 from tests.soak.space import space
+
+
+@pytest.fixture(autouse=True)
+def _only_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `near.put_in_place` puts in the place of processes, for the children to inherit, goes again."""
+    for name in ("Reader", "Scorer", "chosen_pack"):
+        monkeypatch.setattr(services, name, getattr(services, name))
 
 
 def test_a_program_that_is_killed_at_any_moment_loses_nothing_acknowledged(tmp_path: Path) -> None:
