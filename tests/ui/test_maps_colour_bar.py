@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
@@ -82,7 +83,9 @@ def test_the_colours_are_those_of_the_map_from_a_quarter_on(bar: ColourBar, name
     assert all(one == ground for one in seen[: int(0.23 * len(seen))])
     for share in (0.4, 0.6, 0.9):
         expected, got = table[round(255 * share)], seen[int(share * len(seen))]
-        assert max(abs(int(expected[part]) - got[part]) for part in range(3)) <= 8
+        # Which row of the screen shows a share depends on the bar's height: up to two steps of the table.
+        near = table[max(round(255 * share) - 2, 0) : round(255 * share) + 3].astype(int)
+        assert np.abs(near - np.array(got[:3])).max(axis=1).min() <= 8, expected
 
 
 def test_where_only_lines_are_drawn_only_their_colours_are_shown(bar: ColourBar) -> None:

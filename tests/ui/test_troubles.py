@@ -70,19 +70,22 @@ def test_a_reader_and_a_scorer_that_are_killed_in_an_import_cost_no_study_its_sc
 def test_closed_in_the_middle_of_an_import_it_goes_on_with_what_it_had_at_the_next_start(
     qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
 ):
-    folder = CHEST.with_slices(120, 2.5).written_to(tmp_path / "in")
+    folder = CHEST.with_slices(600, 0.5).written_to(tmp_path / "in")
     window = open_window()
     with qtbot.waitSignal(window.bridge.batch_started, timeout=30_000):
         drop_on(window, folder)
     window.close()
     with History.open(tmp_path / "program" / "history.sqlite", read_only=True) as history:
         before = history.row(CHEST.study_instance_uid)
+        assert history.unfinished_imports(), (
+            "the import had ended before the window was closed: the test needs more files"
+        )
 
     again = open_window()
     told = [sentence for sentence in again.notices.sentences().values() if "cut off" in sentence]
     drop_on(again, folder)
     uid = CHEST.study_instance_uid
-    qtbot.waitUntil(lambda: is_done(again, uid) and slices_of(again, uid) == 120, timeout=60_000)
+    qtbot.waitUntil(lambda: is_done(again, uid) and slices_of(again, uid) == 600, timeout=90_000)
 
     assert told == ["Reading “in” was cut off when the program ended; read it again to have all its files."]
     assert before is None or before.state is not State.FAILED

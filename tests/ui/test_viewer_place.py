@@ -138,9 +138,18 @@ def test_the_middle_is_on_the_screen_before_the_other_headers_are_read(room: Roo
 def test_a_map_asked_for_while_the_headers_are_read_is_there_with_the_study(room: Room, archive: Archive) -> None:
     held = room.viewer.reader.open
     room.viewer.reader.open = lambda *given: (QTest.qSleep(300), held(*given))[1]  # type: ignore[method-assign]
-    room.viewer.slice_painted.connect(lambda _: room.viewer.viewed is None and room.do("viewer.map"))
+    too_early: list[bool] = []
+
+    def ask_once(_: int) -> None:
+        if not too_early:
+            too_early.append(room.viewer.viewed is None)
+            room.do("viewer.map")
+
+    room.viewer.slice_painted.connect(ask_once)
 
     viewer = room.open(archive.uid)
+
+    assert too_early == [True]
 
     room.qtbot.waitUntil(lambda: viewer.maps.scale(viewer.state) is not None, timeout=5000)
     assert viewer.state.map_on
