@@ -82,6 +82,7 @@ def context_over(folder: Path, pack: Pack, *, engine: bool = True, site: Setting
             pack=pack,
             maps=MapStore(folder / "maps"),
             points=OperatingPoints(history, pack, lambda: "", lambda: NOW),
+            volumes=None,
         )
         try:
             yield Context(

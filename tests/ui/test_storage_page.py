@@ -29,7 +29,7 @@ class Room:
         retention = Retention(
             context.running.history, volumes, Rule(), print, now=lambda: NOW + timedelta(days=40), free=lambda: 10**12
         )
-        running = SimpleNamespace(**vars(context.running), volumes=volumes, retention=retention)
+        running = SimpleNamespace(**vars(context.running) | {"volumes": volumes, "retention": retention})
         self.context = replace(context, running=running)  # type: ignore[arg-type]
         self.retention = retention
         self.volumes = volumes
