@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 
 import pytest
 from PySide6.QtCore import Qt
@@ -17,6 +18,7 @@ from pytestqt.qtbot import QtBot
 from aicorona_desktop.core.imports import ImportSummary
 from aicorona_desktop.core.rows import State
 from aicorona_desktop.history.store import History
+from aicorona_desktop.triage import reading
 from aicorona_desktop.ui.actions import HISTORY, VIEWER, WORKLIST
 from aicorona_desktop.ui.context import Context
 from aicorona_desktop.ui.keys import KeyRouter
@@ -68,13 +70,18 @@ def test_a_reader_and_a_scorer_that_are_killed_in_an_import_cost_no_study_its_sc
 
 
 def test_closed_in_the_middle_of_an_import_it_goes_on_with_what_it_had_at_the_next_start(
-    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    folder = CHEST.with_slices(600, 0.5).written_to(tmp_path / "in")
+    folder = CHEST.with_slices(120, 2.5).written_to(tmp_path / "in")
     window = open_window()
-    with qtbot.waitSignal(window.bridge.batch_started, timeout=30_000):
-        drop_on(window, folder)
-    window.close()
+    opened = reading.open_regular
+    with (
+        monkeypatch.context() as slowly
+    ):  # as from a scratched disc: not all is read by then
+        slowly.setattr(reading, "open_regular", lambda *given: (sleep(0.1), opened(*given))[1])
+        with qtbot.waitSignal(window.bridge.batch_started, timeout=30_000):
+            drop_on(window, folder)
+        window.close()
     with History.open(tmp_path / "program" / "history.sqlite", read_only=True) as history:
         before = history.row(CHEST.study_instance_uid)
         assert history.unfinished_imports(), (
@@ -85,7 +92,7 @@ def test_closed_in_the_middle_of_an_import_it_goes_on_with_what_it_had_at_the_ne
     told = [sentence for sentence in again.notices.sentences().values() if "cut off" in sentence]
     drop_on(again, folder)
     uid = CHEST.study_instance_uid
-    qtbot.waitUntil(lambda: is_done(again, uid) and slices_of(again, uid) == 600, timeout=90_000)
+    qtbot.waitUntil(lambda: is_done(again, uid) and slices_of(again, uid) == 120, timeout=60_000)
 
     assert told == ["Reading “in” was cut off when the program ended; read it again to have all its files."]
     assert before is None or before.state is not State.FAILED
