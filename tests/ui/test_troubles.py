@@ -75,9 +75,7 @@ def test_closed_in_the_middle_of_an_import_it_goes_on_with_what_it_had_at_the_ne
     folder = CHEST.with_slices(120, 2.5).written_to(tmp_path / "in")
     window = open_window()
     opened = reading.open_regular
-    with (
-        monkeypatch.context() as slowly
-    ):  # as from a scratched disc: not all is read by then
+    with monkeypatch.context() as slowly:  # as from a scratched disc: not all is read by then
         slowly.setattr(reading, "open_regular", lambda *given: (sleep(0.1), opened(*given))[1])
         with qtbot.waitSignal(window.bridge.batch_started, timeout=30_000):
             drop_on(window, folder)
