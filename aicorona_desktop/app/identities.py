@@ -5,13 +5,12 @@ Each has a reader process of its own for as long as it takes: it is asked for on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from aicorona_desktop.app.study_files import files_of, instances_of
 from aicorona_desktop.core.errors import AicoronaError
-from aicorona_desktop.core.files import FileRef
-from aicorona_desktop.core.findings import Finding, Outcome, Reason
-from aicorona_desktop.core.study import Instance
+from aicorona_desktop.core.findings import Finding, Reason
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.dicom.protocol import CHARACTER_SETS
 from aicorona_desktop.dicom.series import studies_of
@@ -45,7 +44,8 @@ def read_claims(
     """
     left_out = [one for one in history.left_out(study_instance_uid) if one.finding.reason is not Reason.SAME_IMAGE]
     with make_reader() as reader:
-        found = list(_instances(history, study_instance_uid, reader))
+        same = {one.file.sha256 for one in history.left_out(study_instance_uid)} - {one.file.sha256 for one in left_out}
+        found = [one for one in instances_of(history, study_instance_uid, reader) if one.file.sha256 not in same]
     known = {one.file.sha256 for one in found}
     unread = [one for one in left_out if one.file.sha256 not in known]
     study = next((one for one in studies_of(found, unread) if one.study_instance_uid == study_instance_uid), None)
@@ -64,7 +64,7 @@ def read_names(
         HistoryError: the history can't be read.
     """
     with make_reader() as reader:
-        for file in _files(history, study_instance_uid):
+        for file in files_of(history, study_instance_uid):
             data = read_again(file)
             names = data if isinstance(data, Finding) else reader.names(data, file.sha256)
             if isinstance(names, tuple) and any(names):
@@ -78,21 +78,3 @@ def _offers(names: tuple[str, ...]) -> tuple[NameOffer, ...]:
         if name:
             sets.setdefault(name, []).append(character_set)
     return tuple(NameOffer(name, tuple(found)) for name, found in sets.items())
-
-
-def _files(history: History, uid: str) -> Iterator[FileRef]:
-    """Yield the files of a study, its slices first; no refused one, which would not be read."""
-    readable = (one for one in history.left_out(uid) if one.finding.outcome is not Outcome.REFUSED)
-    left_out = (one.file for one in readable if one.finding.reason is not Reason.SAME_IMAGE)
-    yield from {file.sha256: file for file in (*history.files(uid), *left_out)}.values()
-
-
-def _instances(history: History, uid: str, reader: Reader) -> Iterator[Instance]:
-    def opened() -> Iterator[tuple[FileRef, bytes, str]]:
-        for file in _files(history, uid):
-            data = read_again(file)
-            if not isinstance(data, Finding):
-                yield file, data, file.sha256
-
-    for file, examined in reader.examine_all(opened()):
-        yield from (Instance(file, header) for header in examined.headers if header.study_instance_uid == uid)

@@ -6,21 +6,21 @@ pixels. Nothing is guessed from either.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aicorona_desktop.app.study_files import instances_of
 from aicorona_desktop.core.errors import AicoronaError
 from aicorona_desktop.core.files import FileRef
-from aicorona_desktop.core.findings import Finding, Outcome
+from aicorona_desktop.core.findings import Finding
 from aicorona_desktop.core.headers import Header
-from aicorona_desktop.core.study import Instance, LeftOut
+from aicorona_desktop.core.study import Instance
 from aicorona_desktop.dicom.client import Reader
+from aicorona_desktop.dicom.late_reader import LateReader
 from aicorona_desktop.dicom.series import studies_of
 from aicorona_desktop.dicom.volume import to_standard_orientation
 from aicorona_desktop.history.store import History
@@ -94,7 +94,7 @@ def read_versions(
         HistoryError: the history can't be read.
     """
     with make_reader() as reader:
-        found = list(_instances(history, study_instance_uid, reader))
+        found = list(instances_of(history, study_instance_uid, reader))
         study = next((one for one in studies_of(found) if one.study_instance_uid == study_instance_uid), None)
         if study is None:
             raise VersionsError(NO_FILES)
@@ -127,46 +127,17 @@ def compare(pixels: tuple[NDArray[np.int16] | Finding, ...]) -> Compared:
     return Compared(pixels, tuple(_differing(pixels[0], one) for one in pixels))
 
 
-class VersionReader:
+class VersionReader(LateReader):
     """Reads the pixels of versions in a reader process of its own, which starts when it is first needed."""
-
-    def __init__(self, make_reader: Callable[[], Reader] = Reader) -> None:
-        self._make_reader = make_reader
-        self._reader: Reader | None = None
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def __enter__(self) -> VersionReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the process; a second call does nothing."""
-        with self._lock:
-            self._closed = True
-            if self._reader is not None:
-                self._reader.close()
 
     def compared(self, image: ImageVersions) -> Compared:
         """Return the pixels of all versions of an image, in the order of their arrival.
 
         Raises:
-            AicoronaError: no reader process can be started, or this was closed.
+            ReaderError: no reader process can be started, or this was closed.
         """
-        reader = self._reading()
+        reader = self.started()
         return compare(tuple(_pixels(reader, one.instance) for one in image.versions))
-
-    def _reading(self) -> Reader:
-        with self._lock:
-            if self._closed:
-                raise VersionsError("The sheet is being closed.")
-            if self._reader is None:
-                self._reader = self._make_reader()
-            return self._reader
 
 
 def _pixels(reader: Reader, instance: Instance) -> NDArray[np.int16] | Finding:
@@ -191,19 +162,3 @@ def _age(version: Version) -> tuple[bool, str, str, str]:
     """The earliest first; files that came together in the order of their names."""
     at = version.arrived_at
     return (at is None, at.isoformat() if at else "", version.file.shown, version.file.sha256)
-
-
-def _instances(history: History, uid: str, reader: Reader) -> Iterator[Instance]:
-    def opened() -> Iterator[tuple[FileRef, bytes, str]]:
-        for file in _files(history, uid):
-            data = read_again(file)
-            if not isinstance(data, Finding):
-                yield file, data, file.sha256
-
-    for file, examined in reader.examine_all(opened()):
-        yield from (Instance(file, header) for header in examined.headers if header.study_instance_uid == uid)
-
-
-def _files(history: History, uid: str) -> Iterator[FileRef]:
-    left_out: Iterator[LeftOut] = (one for one in history.left_out(uid) if one.finding.outcome is not Outcome.REFUSED)
-    yield from {file.sha256: file for file in (*history.files(uid), *(one.file for one in left_out))}.values()

@@ -5,7 +5,6 @@ The engine's reader is busy with what comes in; scrolling must never wait for it
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from aicorona_desktop.core.score import Score
 from aicorona_desktop.core.study import Instance, LeftOut, Series, Study
 from aicorona_desktop.dicom.client import Reader
 from aicorona_desktop.dicom.geometry import Geometry, geometry_of, has_place
+from aicorona_desktop.dicom.late_reader import LateReader
 from aicorona_desktop.dicom.protocol import SliceShown
 from aicorona_desktop.dicom.series import studies_of
 from aicorona_desktop.dicom.volume import is_standard, standard_spacing_mm, to_standard_orientation
@@ -156,11 +156,8 @@ class StudyReader:
 
     def __init__(self, make_reader: Callable[[], Reader] = Reader, volumes: VolumeCache | None = None) -> None:
         """`volumes` keeps what was decoded for the next look; None keeps nothing beyond this object."""
-        self._make_reader = make_reader
+        self._reader = LateReader(make_reader)
         self._volumes = volumes or VolumeCache(None)
-        self._reader: Reader | None = None
-        self._lock = threading.Lock()
-        self._closed = False
         self._examined: dict[tuple[str, str], tuple[Instance, ...] | Finding] = {}
         self._known: dict[str, tuple[tuple[str, str], ...]] = {}  # by study, the keys of its files; newest last
 
@@ -174,14 +171,11 @@ class StudyReader:
 
     def close(self) -> None:
         """End the reader process."""
-        with self._lock:
-            self._closed = True
-            if self._reader is not None:
-                self._reader.close()
+        self._reader.close()
 
     def warm_up(self) -> None:
         """Start the process, so that the first study doesn't wait for it."""
-        self._reading()
+        self._reader.started()
 
     def first_look(self, history: History, study_instance_uid: str) -> FirstLook | None:
         """Return the middle of the scored half, read before anything else; None where there is no score."""
@@ -195,7 +189,7 @@ class StudyReader:
         data = read_again(file) if file is not None else None
         if file is None or not isinstance(data, bytes):
             return None
-        examined = self._reading().examine(data, file.sha256)
+        examined = self._reader.started().examine(data, file.sha256)
         headers = [one for one in examined.headers if Instance(file, one).identity == score.slice_identities[place]]
         if not headers:
             return None
@@ -244,7 +238,7 @@ class StudyReader:
             else:
                 instances.extend(one for one in examined if one.header.study_instance_uid == study_instance_uid)
         study = next((one for one in studies_of(instances) if one.study_instance_uid == study_instance_uid), None)
-        chosen = None if study is None else as_chosen(study, history, Contents(self._reading))
+        chosen = None if study is None else as_chosen(study, history, Contents(self._reader.started))
         shown = _viewed(study_instance_uid, chosen, tuple(lost), _result(history, study_instance_uid))
         if shown is None:
             raise ViewingError(_why_removed(history, study_instance_uid) or _why_nothing(tuple(lost)))
@@ -262,7 +256,7 @@ class StudyReader:
             stop: asked before each.
         """
         broken: list[tuple[int, Finding]] = []
-        for index, _, answer in self._reading().read_slices(_items(series, order, stop, broken)):
+        for index, _, answer in self._reader.started().read_slices(_items(series, order, stop, broken)):
             yield from _drained(broken)
             if isinstance(answer, Finding):
                 yield index, answer
@@ -323,22 +317,14 @@ class StudyReader:
         self, series: ViewedSeries, order: Iterable[int], stop: Callable[[], bool]
     ) -> Iterator[tuple[int, ShownSlice | Finding]]:
         broken: list[tuple[int, Finding]] = []
-        for index, _, answer in self._reading().show_slices(_items(series, order, stop, broken)):
+        for index, _, answer in self._reader.started().show_slices(_items(series, order, stop, broken)):
             yield from _drained(broken)
             yield index, _standing(answer, series.instances[index].header)
         yield from _drained(broken)
 
-    def _reading(self) -> Reader:
-        with self._lock:
-            if self._closed:
-                raise ViewingError("The program is being closed.")
-            if self._reader is None:
-                self._reader = self._make_reader()
-            return self._reader
-
     def _shown(self, instance: Instance, data: bytes) -> ShownSlice | Finding:
         item = (None, data, instance.file.sha256, (instance.header.frame,))
-        _, _, answer = next(self._reading().show_slices([item]))
+        _, _, answer = next(self._reader.started().show_slices([item]))
         return _standing(answer, instance.header)
 
     def _examine(self, uid: str, files: tuple[FileRef, ...], stop: Callable[[], bool]) -> None:
@@ -358,7 +344,7 @@ class StudyReader:
                     yield file, data, file.sha256
 
         gone: dict[tuple[str, str], Finding] = {}
-        for file, examined in self._reading().examine_all(items()):
+        for file, examined in self._reader.started().examine_all(items()):
             answer = examined.finding or tuple(Instance(file, header) for header in examined.headers)
             self._examined[file.location, file.sha256] = answer
         if new and not gone and not stop():

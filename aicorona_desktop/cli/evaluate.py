@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from aicorona_desktop.app.services import chosen_pack
-from aicorona_desktop.cli.options import DEVICES, WrongUseError, new_folder, pack_folder, slice_rule
+from aicorona_desktop.cli.options import DEVICES, WrongUseError, new_folder, pack_folder, share, slice_rule
 from aicorona_desktop.cli.report import NOTICE
 
 INTERVALS = ("jeffreys", "flat", "wilson", "clopper-pearson")
@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
         "--interval", choices=INTERVALS, default=INTERVALS[0], help="how intervals are made (default: jeffreys)"
     )
     parser.add_argument(
-        "--level", type=_share, default=0.95, metavar="L", help="of the intervals, two-sided (default: 0.95)"
+        "--level", type=share, default=0.95, metavar="L", help="of the intervals, two-sided (default: 0.95)"
     )
     parser.add_argument(
         "--bootstrap",
@@ -139,13 +139,3 @@ def _whole(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) > MOST_ROUNDS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MOST_ROUNDS}")
     return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
-    return share

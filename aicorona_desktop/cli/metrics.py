@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from aicorona_desktop.cli.options import PRINTED, add_json_or_print
+from aicorona_desktop.cli.options import PRINTED, add_json_or_print, share
 from aicorona_desktop.cli.report import NOTICE, JsonObject, give_json
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def add(commands: Any) -> None:
         "--interval", choices=INTERVALS, default=INTERVALS[0], help="how intervals are made (default: jeffreys)"
     )
     parser.add_argument(
-        "--level", type=_share, default=0.95, metavar="L", help="of the intervals, two-sided (default: 0.95)"
+        "--level", type=share, default=0.95, metavar="L", help="of the intervals, two-sided (default: 0.95)"
     )
     parser.add_argument(
-        "--prevalence", type=_share, metavar="P", help="that the predictive values are for (default: as in the counts)"
+        "--prevalence", type=share, metavar="P", help="that the predictive values are for (default: as in the counts)"
     )
     add_json_or_print(parser)
     parser.set_defaults(run=run)
@@ -104,13 +104,3 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) > LARGEST_COUNT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to a billion")
     return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
-    return share

@@ -161,3 +161,14 @@ def tell_notes(scorer: Scorer) -> None:
     """Say on standard error what happened to the device, such as one that was asked for and is not there."""
     for note in (*scorer.machine_notes, *scorer.notes):
         tell(note)
+
+
+def share(text: str) -> float:
+    """Return a number between 0 and 1, both left out; for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
+    return number

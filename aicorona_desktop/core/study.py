@@ -25,6 +25,18 @@ class Instance:
         uid = self.header.sop_instance_uid or f"sha256-{self.file.sha256}"
         return uid if self.header.number_of_frames == 1 else f"{uid}#{self.header.frame}"
 
+    def left_out(self, finding: Finding) -> LeftOut:
+        """Return this as a file that is not among the scored slices, and why."""
+        header = self.header
+        return LeftOut(
+            file=self.file,
+            finding=finding,
+            series_instance_uid=header.series_instance_uid,
+            study_instance_uid=header.study_instance_uid,
+            patient_id=header.patient_id,
+            header=header,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:

@@ -138,7 +138,7 @@ def _series(uid: str, members: list[Instance], refused: list[LeftOut], conflicts
     for instance in members:
         first = kept.setdefault(instance.identity, instance)
         if first.file.sha256 != instance.file.sha256:
-            left_out.append(_left_out(instance, _why_no_slice(instance.header) or _CONFLICT))
+            left_out.append(instance.left_out(_why_no_slice(instance.header) or _CONFLICT))
         elif first.file != instance.file:
             duplicates[instance.file] = None
     not_slices = {one: why for one, instance in kept.items() if (why := _why_no_slice(instance.header)) is not None}
@@ -146,7 +146,7 @@ def _series(uid: str, members: list[Instance], refused: list[LeftOut], conflicts
     return Series(
         series_instance_uid=uid,
         instances=feet_first(instance for one, instance in kept.items() if one not in not_slices),
-        left_out=(*left_out, *(_left_out(kept[one], why) for one, why in not_slices.items()), *refused),
+        left_out=(*left_out, *(kept[one].left_out(why) for one, why in not_slices.items()), *refused),
         findings=_in_conflict(len(conflicts & kept.keys())),
         duplicates=tuple(duplicates),
         series_number=shown.series_number,
@@ -156,18 +156,6 @@ def _series(uid: str, members: list[Instance], refused: list[LeftOut], conflicts
 
 def _in_conflict(images: int) -> tuple[Finding, ...]:
     return (Finding(Outcome.UNSUITABLE, Reason.UID_CONFLICT, found=images),) if images else ()
-
-
-def _left_out(instance: Instance, finding: Finding) -> LeftOut:
-    header = instance.header
-    return LeftOut(
-        file=instance.file,
-        finding=finding,
-        series_instance_uid=header.series_instance_uid,
-        study_instance_uid=header.study_instance_uid,
-        patient_id=header.patient_id,
-        header=header,
-    )
 
 
 def _naming_order(header: Header) -> tuple[int, int, str]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from aicorona_desktop.core.files import FileRef
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.study import PADDING_HU
 from aicorona_desktop.dicom.client import VOLUMES, Reader
+from aicorona_desktop.dicom.late_reader import LateReader
 from aicorona_desktop.dicom.protocol import VolumeListed, VolumeSlice
 from aicorona_desktop.dicom.thresholds import GATE
 from aicorona_desktop.intake.opening import open_regular, read_again
@@ -28,25 +27,11 @@ class Volume:
     listed: VolumeListed
 
 
-class Volumes:
+class Volumes(LateReader):
     """Reads NIfTI volumes; the reader process starts with the first."""
 
     def __init__(self) -> None:
-        self._closing = ExitStack()
-        self._reader: Reader | None = None
-
-    def __enter__(self) -> Volumes:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the reader process, if one was started."""
-        self._reader = None
-        self._closing.close()
+        super().__init__(lambda: Reader(arguments=VOLUMES))
 
     def volume(self, path: Path) -> Volume | Finding:
         """Return what a file holds, by its header alone."""
@@ -54,7 +39,7 @@ class Volumes:
         if isinstance(opened, Finding):
             return opened
         data, file = opened
-        listed = self._started().volume(data, file.sha256)
+        listed = self.started().volume(data, file.sha256)
         return listed if isinstance(listed, Finding) else Volume(file, listed)
 
     def slices(self, volume: Volume, indices: Sequence[int]) -> Iterator[NDArray[np.int16] | Finding]:
@@ -67,13 +52,8 @@ class Volumes:
         if isinstance(data, Finding):
             yield data
             return
-        for read in self._started().volume_slices(data, volume.file.sha256, volume.listed, indices):
+        for read in self.started().volume_slices(data, volume.file.sha256, volume.listed, indices):
             yield read if isinstance(read, Finding) else _with_padding(read)
-
-    def _started(self) -> Reader:
-        if self._reader is None:
-            self._reader = self._closing.enter_context(Reader(arguments=VOLUMES))
-        return self._reader
 
 
 def _with_padding(read: VolumeSlice) -> NDArray[np.int16] | Finding:

@@ -13,7 +13,7 @@ from itertools import chain
 from aicorona_desktop.core.findings import Finding, Outcome, Reason
 from aicorona_desktop.core.headers import Header
 from aicorona_desktop.core.identities import PatientIdentity
-from aicorona_desktop.core.study import Instance, LeftOut, Series, Study
+from aicorona_desktop.core.study import LeftOut, Series, Study
 from aicorona_desktop.history.store import History
 from aicorona_desktop.history.values import IdentityChoice
 from aicorona_desktop.triage.same_images import Contents, without_same_images
@@ -156,7 +156,7 @@ def _named(header: Header, told: Header) -> Header:
 def _without_others(series: Series, told: Header) -> Series:
     key = identity_of(told).key
     own = tuple(one for one in series.instances if identity_of(one.header).key == key)
-    others = tuple(_as_left_out(one) for one in series.instances if identity_of(one.header).key != key)
+    others = tuple(one.left_out(OTHER) for one in series.instances if identity_of(one.header).key != key)
     left_out = tuple(_version_of_another(one, key) for one in series.left_out)
     return replace(series, instances=own, left_out=(*left_out, *others))
 
@@ -169,15 +169,3 @@ def _version_of_another(one: LeftOut, key: Key) -> LeftOut:
 
 def _key_of(one: LeftOut) -> Key | None:
     return None if one.header is None else identity_of(one.header).key
-
-
-def _as_left_out(instance: Instance) -> LeftOut:
-    header = instance.header
-    return LeftOut(
-        file=instance.file,
-        finding=OTHER,
-        series_instance_uid=header.series_instance_uid,
-        study_instance_uid=header.study_instance_uid,
-        patient_id=header.patient_id,
-        header=header,
-    )

@@ -87,7 +87,7 @@ def _series(series: Series, kept: Mapping[str, str]) -> Series:
     duplicates = list(series.duplicates)
     for instance in candidates:
         if kept.get(instance.identity, instance.file.sha256) != instance.file.sha256:
-            others.append(_as_left_out(instance))
+            others.append(instance.left_out(OTHER))
         elif own.setdefault(instance.identity, instance).file != instance.file:
             duplicates.append(instance.file)
     dropped = set(map(id, doubtful))
@@ -117,15 +117,3 @@ def _instance(one: LeftOut) -> Instance:
     if one.header is None:
         raise ValueError("a version of an image has a header")
     return Instance(one.file, one.header)
-
-
-def _as_left_out(instance: Instance) -> LeftOut:
-    header = instance.header
-    return LeftOut(
-        file=instance.file,
-        finding=OTHER,
-        series_instance_uid=header.series_instance_uid,
-        study_instance_uid=header.study_instance_uid,
-        patient_id=header.patient_id,
-        header=header,
-    )
