@@ -52,7 +52,8 @@ def explained() -> tuple[str, ...]:
         ),
         QCoreApplication.translate(
             "Acknowledge",
-            "Nothing leaves this computer: the program opens no network connection.",
+            "Nothing leaves this computer: the program opens no network connection. "
+            "It listens for senders only where the site has switched on its DICOM receiver.",
         ),
     )
 

@@ -195,7 +195,9 @@ def about_html(facts: dict[str, str]) -> str:
     proof = translate(
         "Help",
         "No network connection: list the connections of this process while it works (Windows: Resource Monitor, "
-        "page Network; Linux: ss -p). There are none, neither listening nor open.",
+        "page Network; Linux: ss -p). There are none, neither listening nor open. "
+        "Only where the site has switched on the DICOM receiver does a process of its own listen, at the port that "
+        "Settings, Intake names; it sends nothing on.",
     )
     return f"<ul>{notice}</ul><table>{rows}</table><p>{escape(proof)}</p>"
 
